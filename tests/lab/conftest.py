@@ -1,0 +1,167 @@
+"""Lab hosts for tests that do to a host what nobody's own server should suffer.
+
+Every test module has a lab of its own, made by `valija lab up` and removed at the end. A module says which hosts it
+wants: `RELEASES = ["debian-13"]` and `IMAGE = "bare"` or "packages" (bare, with the packages of the roles in).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from valija.lab import Lab
+
+BIN = Path(sys.executable).parent
+
+# What tells one state of a host from another: everything Valija manages, contents, owners and modes, not times.
+MANAGED = (
+    "/etc/postfix /etc/courier /etc/apache2 /etc/php /etc/squirrelmail /etc/aliases /etc/mailname /etc/passwd /etc/group "
+    "/etc/systemd/system /usr/local/share /var/www /home /var/local"
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished command: exit code and what it printed, both streams together."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """One mail host of a lab, reached by SSH as the playbooks reach it."""
+
+    name: str
+    site: Path
+
+    def sh(self, line: str, *, check: bool = True) -> str:
+        """Run a shell line as root on the host and return what it printed."""
+        variables = yaml.safe_load((self.site / "hosts.yml").read_text())
+        host: dict[str, Any] = find_host(variables, self.name) | load_yaml(self.site / "host_vars" / f"{self.name}.yml")
+        ssh = ["ssh", "-i", host["ansible_ssh_private_key_file"], "-o", "BatchMode=yes"]
+        ssh += str(host.get("ansible_ssh_common_args", "")).split()
+        run = subprocess.run(
+            [*ssh, f"{host.get('ansible_user', 'root')}@{host['ansible_host']}", line],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or run.returncode == 0, f"{line}\n{run.stdout}{run.stderr}"
+        return run.stdout.strip()
+
+    def managed_state(self) -> str:
+        """One line per managed file: kind, owner, group, mode, digest or link target, path. Password hashes are salted
+        anew for each host, so /etc/shadow is left out."""
+        return self.sh(
+            f"for f in $(find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.before-valija|.*\\.lmdb)' | sort); do "
+            'if [ -L "$f" ]; then echo "l $(readlink "$f") $f"; '
+            'elif [ -d "$f" ]; then echo "d $(stat -c "%U %G %a" "$f") $f"; '
+            'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") $(sha256sum <"$f" | cut -c1-64) $f"; fi; done'
+        )
+
+    def starts(self) -> dict[str, str]:
+        """When each daemon was started, by unit; a restart changes it."""
+        units = "postfix postfix@- courier-authdaemon courier-imap courier-pop apache2 php8.2-fpm php8.4-fpm"
+        answer = self.sh(
+            f"for u in {units}; do echo $u $(systemctl show -p ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic --value $u); done"
+        )
+        return dict(line.split(maxsplit=1) for line in answer.splitlines() if " " in line)
+
+
+@dataclass(frozen=True)
+class LabSite:
+    """A running lab and its site."""
+
+    name: str
+    path: Path
+    hosts: tuple[LabHost, ...]
+
+    @property
+    def host(self) -> LabHost:
+        """The only host of a lab with one host."""
+        (host,) = self.hosts
+        return host
+
+    def valija(self, verb: str, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+        """Run `valija VERB -i SITE ARGUMENTS` and wait for it."""
+        return valija(verb, "-i", str(self.path), *arguments, environment=environment)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    return (yaml.safe_load(path.read_text()) or {}) if path.exists() else {}
+
+
+def find_host(tree: Any, name: str) -> dict[str, Any]:
+    """The variables of a host in a YAML inventory, wherever its group is."""
+    if isinstance(tree, dict):
+        if isinstance(tree.get("hosts"), dict) and name in tree["hosts"]:
+            return tree["hosts"][name] or {}
+        for branch in tree.values():
+            found = find_host(branch, name)
+            if found:
+                return found
+    return {}
+
+
+def valija(*arguments: str, environment: dict[str, str] | None = None, timeout: float = 900) -> Run:
+    """Run the command `valija` as a user would, without a terminal."""
+    process = subprocess.Popen(
+        [BIN / "valija", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return Run(process.returncode, output)
+
+
+def summary_of(run: Run) -> dict[str, Any]:
+    """The JSON object that a verb prints with --json."""
+    start = run.output.index("{")
+    summary: dict[str, Any] = json.loads(run.output[start:])
+    return summary
+
+
+def up(name: str, releases: list[str], image: str) -> LabSite:
+    """Bring a lab up as a user would, and describe it."""
+    chosen = [word for release in releases for word in ("--release", release)]
+    run = valija("lab", "up", name, "--image", image, *chosen)
+    assert run.code == 0, run.output
+    path = Lab.load(name).site_dir
+    return LabSite(name, path, tuple(LabHost(release, path) for release in releases))
+
+
+@pytest.fixture(scope="module")
+def lab(request: pytest.FixtureRequest) -> Iterator[LabSite]:
+    """The lab of a test module."""
+    name = "test-" + request.module.__name__.split(".")[-1].removeprefix("test_").replace("_", "-")
+    releases = getattr(request.module, "RELEASES", ["debian-13"])
+    try:
+        yield up(name, releases, getattr(request.module, "IMAGE", "packages"))
+    finally:
+        valija("lab", "down", name)
+
+
+@pytest.fixture(scope="module")
+def converged(lab: LabSite) -> LabSite:
+    """The lab's hosts after a first `valija apply`."""
+    run = lab.valija("apply")
+    assert run.code == 0, run.output
+    return lab

@@ -1,0 +1,80 @@
+"""From a bare host to a proved server, with the calls counted; then again, with nothing changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import LabSite, summary_of
+
+RELEASES = ["debian-13", "debian-12"]
+IMAGE = "bare"
+SERVICE_ROLES = 4  # postfix, courier, apache, squirrelmail
+
+
+@pytest.fixture(scope="module")
+def planned(lab: LabSite) -> dict[str, list[str]]:
+    """What `valija plan` said of the bare hosts: the changed tasks of each host. Nothing may have been touched."""
+    watched = "find /etc /var/www /home /usr/local -xdev -newer /run/valija-test-mark | sort"
+    for host in lab.hosts:
+        host.sh("touch /run/valija-test-mark")
+    run = lab.valija("plan", "--json")
+    assert run.code == 0, run.output
+    for host in lab.hosts:
+        assert host.sh(watched) == "", "a plan must not touch the host"
+        assert host.sh("dpkg -l postfix 2>/dev/null | grep -c ^ii || true") == "0"
+    return {name: sorted(host["changed_tasks"]) for name, host in summary_of(run)["hosts"].items()}
+
+
+@pytest.fixture(scope="module")
+def applied(lab: LabSite, planned: dict[str, list[str]]) -> dict[str, dict[str, object]]:
+    run = lab.valija("apply", "--json")
+    assert run.code == 0, run.output
+    hosts: dict[str, dict[str, object]] = summary_of(run)["hosts"]
+    return hosts
+
+
+def test_what_was_planned_is_what_changed(planned: dict[str, list[str]], applied: dict[str, dict[str, object]]) -> None:
+    assert {name: sorted(host["changed_tasks"]) for name, host in applied.items()} == planned  # type: ignore[call-overload]
+
+
+def test_a_first_converge_keeps_to_its_budget_of_remote_calls(applied: dict[str, dict[str, object]]) -> None:
+    budget = 8 + 3 * SERVICE_ROLES
+    assert {name: host["calls"] for name, host in applied.items() if int(str(host["calls"])) > budget} == {}
+
+
+def test_every_conversation_is_green(lab: LabSite, applied: object) -> None:
+    run = lab.valija("prove", "--tier", "full", "--json")
+    assert run.code == 0, run.output
+    summary = summary_of(run)
+    assert summary["summary"]["failed"] == 0
+    assert summary["summary"]["passed"] > 100
+
+
+def test_a_second_run_changes_nothing_and_restarts_nothing(lab: LabSite, applied: object) -> None:
+    before = [host.starts() for host in lab.hosts]
+    run = lab.valija("apply", "--json")
+    assert run.code == 0, run.output
+    for name, host in summary_of(run)["hosts"].items():
+        assert host["changed"] == 0, f"{name}: {host['changed_tasks']}"
+        assert host["calls"] <= 4 + SERVICE_ROLES
+    assert [host.starts() for host in lab.hosts] == before
+
+
+def test_a_plan_of_a_converged_host_is_empty(lab: LabSite, applied: object) -> None:
+    run = lab.valija("plan", "--json")
+    assert run.code == 0, run.output
+    assert {name: host["changed"] for name, host in summary_of(run)["hosts"].items()} == {
+        host.name: 0 for host in lab.hosts
+    }
+
+
+def test_accounts_files_pass_the_systems_own_checkers(lab: LabSite, applied: object) -> None:
+    for host in lab.hosts:
+        host.sh("pwck -r -q && grpck -r")
+
+
+def test_the_configuration_that_a_package_shipped_is_kept_beside_ours(lab: LabSite, applied: object) -> None:
+    for host in lab.hosts:
+        kept = host.sh("find /etc -name '*.before-valija' | sort").splitlines()
+        assert "/etc/courier/imapd.before-valija" in kept
+        assert "/etc/apache2/ports.conf.before-valija" in kept
