@@ -24,8 +24,8 @@ BIN = Path(sys.executable).parent
 
 # What tells one state of a host from another: everything Valija manages, contents, owners and modes, not times.
 MANAGED = (
-    "/etc/postfix /etc/courier /etc/apache2 /etc/php /etc/squirrelmail /etc/aliases /etc/mailname /etc/passwd /etc/group "
-    "/etc/systemd/system /usr/local/share /var/www /home /var/local"
+    "/etc/postfix /etc/courier /etc/apache2 /etc/php /etc/squirrelmail /etc/aliases /etc/mailname /etc/passwd "
+    "/etc/group /etc/systemd/system /usr/local/share /var/www /home /var/local"
 )
 
 
@@ -63,7 +63,8 @@ class LabHost:
         """One line per managed file: kind, owner, group, mode, digest or link target, path. Password hashes are salted
         anew for each host, so /etc/shadow is left out."""
         return self.sh(
-            f"for f in $(find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.before-valija|.*\\.lmdb)' | sort); do "
+            f"for f in $(find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.(before-valija|lmdb)$)' | sort); "
+            "do "
             'if [ -L "$f" ]; then echo "l $(readlink "$f") $f"; '
             'elif [ -d "$f" ]; then echo "d $(stat -c "%U %G %a" "$f") $f"; '
             'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") $(sha256sum <"$f" | cut -c1-64) $f"; fi; done'
@@ -72,9 +73,8 @@ class LabHost:
     def starts(self) -> dict[str, str]:
         """When each daemon was started, by unit; a restart changes it."""
         units = "postfix postfix@- courier-authdaemon courier-imap courier-pop apache2 php8.2-fpm php8.4-fpm"
-        answer = self.sh(
-            f"for u in {units}; do echo $u $(systemctl show -p ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic --value $u); done"
-        )
+        times = "-p ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic --value"
+        answer = self.sh(f"for u in {units}; do echo $u $(systemctl show {times} $u); done")
         return dict(line.split(maxsplit=1) for line in answer.splitlines() if " " in line)
 
 

@@ -19,7 +19,7 @@ def count_calls(path: Path) -> int:
 
 
 def kill_after(site: LabSite, calls: int, ledger: Path) -> bool:
-    """Start an apply and kill it, controller and all, when this many remote calls were started. False if it ended first."""
+    """Start an apply and kill it, controller and all, when this many remote calls began. False if it ended first."""
     ledger.unlink(missing_ok=True)
     process = subprocess.Popen(
         [BIN / "valija", "apply", "-i", site.path],

@@ -20,7 +20,8 @@ IN_THE_WAY = [
 def test_a_host_with_another_server_is_refused_untouched(lab: LabSite, package: str, name: str) -> None:
     host = lab.host
     host.sh(
-        f"apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends {package} >/dev/null 2>&1"
+        "apt-get update -qq; DEBIAN_FRONTEND=noninteractive "
+        f"apt-get install -y -qq --no-install-recommends {package} >/dev/null 2>&1"
     )
     try:
         host.sh("touch /run/valija-test-mark")
@@ -34,7 +35,8 @@ def test_a_host_with_another_server_is_refused_untouched(lab: LabSite, package: 
         )
     finally:
         host.sh(
-            f"apt-get purge -y -qq --autoremove {package} >/dev/null 2>&1; rm -rf /etc/dovecot /etc/nginx /etc/exim4 /etc/mail"
+            f"apt-get purge -y -qq --autoremove {package} >/dev/null 2>&1; "
+            "rm -rf /etc/dovecot /etc/nginx /etc/exim4 /etc/mail"
         )
 
 

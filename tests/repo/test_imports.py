@@ -65,7 +65,8 @@ def test_only_the_runner_starts_ansible_playbook() -> None:
         str(path.relative_to(ROOT))
         for path in python_files("src/valija")
         if any(
-            isinstance(node, ast.Constant) and node.value == "ansible-playbook" for node in ast.walk(ast.parse(path.read_text()))
+            isinstance(node, ast.Constant) and node.value == "ansible-playbook"
+            for node in ast.walk(ast.parse(path.read_text()))
         )
     ]
     assert starters == ["src/valija/runner.py"]

@@ -12,7 +12,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 SERVICES = [name for name in ROLES if name != "mail"]
-HEADER = re.compile(r"\A\{\{ '[a-z]+' \| valija\.mailserver\.header(\('[^']+'\))? \}\}\n|\A<\?php\n\{\{ '[a-z]+' \| valija")
+HEADER = re.compile(
+    r"\A\{\{ '[a-z]+' \| valija\.mailserver\.header(\('[^']+'\))? \}\}\n|\A<\?php\n\{\{ '[a-z]+' \| valija"
+)
 
 
 def load(path: Path) -> Any:
@@ -28,15 +30,15 @@ def yaml_mappings(folder: Path) -> dict[str, Any]:
 
 
 def specification(role: str) -> dict[str, Any]:
-    options: dict[str, Any] = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get("options", {})
+    options: dict[str, Any] = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"].get(
+        "options", {}
+    )
     return options
 
 
 def tasks_of(role: str) -> list[tuple[Path, dict[str, Any]]]:
     return [
-        (path, task)
-        for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml"))
-        for task in load(path) or []
+        (path, task) for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")) for task in load(path) or []
     ]
 
 
@@ -127,7 +129,9 @@ def test_no_role_waits_for_a_handler(role: str) -> None:
     assert not [task for _, task in tasks_of(role) if "notify" in task]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "roles").rglob("*.j2")), ids=lambda p: str(p.relative_to(ROOT / "roles")))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "roles").rglob("*.j2")), ids=lambda p: str(p.relative_to(ROOT / "roles"))
+)
 def test_every_template_begins_with_the_header_and_keeps_logic_out(path: Path) -> None:
     text = path.read_text()
     assert "valija.mailserver.header" in "\n".join(text.splitlines()[:4]), "the managed-by header comes first"

@@ -6,8 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
-import valija
 import yaml
+
+import valija
 
 
 def test_package_collection_and_change_log_carry_the_same_version(root: Path) -> None:
