@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from valija.lab import Lab
 
 BIN = Path(sys.executable).parent
