@@ -1,0 +1,187 @@
+"""Where aliases lead: rules about `mail_aliases`, the accounts' aliases and `mail_postmaster` together."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, not_text
+from ansible_collections.valija.mailserver.plugins.module_utils.site_accounts import account_list
+from ansible_collections.valija.mailserver.plugins.module_utils.site_names import (
+    ROLE_ADDRESSES,
+    address_problem,
+    alias_problem,
+)
+
+
+@dataclass(frozen=True)
+class _Alias:
+    """An alias as the site wrote it: where it stands, and where its mail goes."""
+
+    path: Steps
+    targets: tuple[tuple[Steps, str], ...]
+
+
+@dataclass(frozen=True)
+class _Names:
+    """Every name that can be written to, and the domains that are ours."""
+
+    accounts: dict[str, str]  # name -> state
+    aliases: dict[str, _Alias]  # "name" or "name@domain"
+    domains: tuple[str, ...]
+
+    def follow(self, target: str) -> str | None:
+        """The alias that a target means; None when it is an account, elsewhere or nowhere."""
+        if target in self.aliases:
+            return target
+        local, _, domain = target.rpartition("@")
+        return local if domain in self.domains and local in self.aliases and local not in self.accounts else None
+
+
+def check_aliases(values: dict[str, Any]) -> list[Finding]:
+    """Syntax, shadowed accounts, names that stand twice, targets that are nowhere, and loops."""
+    findings: list[Finding] = []
+    names = _collect(values, findings)
+    for alias in names.aliases.values():
+        for path, target in alias.targets:
+            finding = _check_target(names, path, target)
+            if finding:
+                findings.append(finding)
+    findings += _check_postmaster(values, names)
+    return findings + _loops(names)
+
+
+def _collect(values: dict[str, Any], findings: list[Finding]) -> _Names:
+    """All the names; what is wrong with the names themselves goes into `findings`."""
+    accounts = {
+        account["name"]: str(account.get("state", "present"))
+        for _, account in account_list(values)
+        if isinstance(account.get("name"), str)
+    }
+    domains = tuple(
+        domain
+        for domain in [values.get("mail_domain"), *_list(values.get("mail_domains"))]
+        if isinstance(domain, str) and domain
+    )
+    names = _Names(accounts, {}, domains)
+    table = values.get("mail_aliases")
+    for name, targets in (table if isinstance(table, dict) else {}).items():
+        _add(names, findings, ("mail_aliases", name), name, _targets(("mail_aliases", name), targets, findings))
+    for position, account in account_list(values):
+        if not isinstance(account.get("name"), str) or account.get("state") == "absent":
+            continue
+        for index, alias in enumerate(_list(account.get("aliases"))):
+            if isinstance(alias, str) and "@" not in alias and alias_problem(alias) is None:
+                path: Steps = ("mail_accounts", position, "aliases", index)
+                _add(names, findings, path, alias, ((path, account["name"]),))
+    postmaster = values.get("mail_postmaster")
+    if isinstance(postmaster, str) and postmaster:
+        for role in ROLE_ADDRESSES:
+            names.aliases.setdefault(role, _Alias(("mail_postmaster",), ((("mail_postmaster",), postmaster),)))
+    return names
+
+
+def _add(
+    names: _Names, findings: list[Finding], path: Steps, name: object, targets: tuple[tuple[Steps, str], ...]
+) -> None:
+    """Take one alias in, or say what is wrong with its name."""
+    wrong = not_text(path, name)
+    if wrong:
+        findings.append(wrong)
+        return
+    text = str(name)
+    local, at, domain = text.rpartition("@") if "@" in text else (text, "", "")
+    verdict = alias_problem(local)
+    if verdict:
+        findings.append(Finding(path, text, *verdict))
+    elif at and domain not in names.domains:
+        remedy = "Add the domain to mail_domains, or write the name without it."
+        findings.append(Finding(path, text, "is an alias of a domain that is not served here", remedy))
+    elif local in names.accounts and domain in ("", *names.domains[:1]):
+        remedy = "Its mail would no longer reach the account: give the alias another name."
+        findings.append(Finding(path, text, "is the name of an account", remedy))
+    elif local == "postmaster":
+        findings.append(Finding(path, text, "is read by mail_postmaster", "Name the reader in mail_postmaster."))
+    elif text in names.aliases:
+        remedy = "Give it all its targets in one place, in mail_aliases."
+        findings.append(Finding(path, text, "is there twice", remedy))
+    else:
+        names.aliases[text] = _Alias(path, targets)
+
+
+def _targets(path: Steps, targets: object, findings: list[Finding]) -> tuple[tuple[Steps, str], ...]:
+    if not isinstance(targets, list):
+        findings.append(Finding(path, targets, "is not a list of targets", "Write a list, for example [alice]."))
+        return ()
+    if not targets:
+        findings.append(Finding(path, None, "leads nowhere", "Name an account, an alias or an address."))
+    good: list[tuple[Steps, str]] = []
+    for position, target in enumerate(targets):
+        wrong = not_text((*path, position), target)
+        if wrong:
+            findings.append(wrong)
+        else:
+            good.append(((*path, position), target))
+    return tuple(good)
+
+
+def _check_target(names: _Names, path: Steps, target: str) -> Finding | None:
+    """What is wrong with one target, if anything."""
+    if names.follow(target) is not None:
+        return None
+    local, at, domain = target.rpartition("@")
+    if at and domain not in names.domains:
+        verdict = address_problem(target)
+        return Finding(path, target, *verdict) if verdict else None
+    account = local if at else target
+    state = names.accounts.get(account)
+    if state == "absent":
+        return Finding(path, target, "is an account that is absent", "Name one that is present.")
+    if state is not None:
+        return None
+    close = difflib.get_close_matches(account, [*names.accounts, *names.aliases], n=1, cutoff=0.7)
+    remedy = f"Did you mean {close[0]!r}?" if close else "Name an account, an alias or a whole address."
+    return Finding(path, target, "is neither an account, an alias nor an address", remedy)
+
+
+def _check_postmaster(values: dict[str, Any], names: _Names) -> list[Finding]:
+    """mail_postmaster must be read by a person (RFC 5321 section 4.5.1)."""
+    reader = values.get("mail_postmaster")
+    if not isinstance(reader, str):
+        return []
+    local, at, domain = reader.rpartition("@")
+    account = reader if not at else local if domain in names.domains else None
+    if account is None or names.accounts.get(account) != "disabled":
+        return []
+    remedy = "Name an account that somebody reads (RFC 5321 section 4.5.1)."
+    return [Finding(("mail_postmaster",), reader, "is an account that is disabled", remedy)]
+
+
+def _loops(names: _Names) -> list[Finding]:
+    """Each loop once, at the alias of it that is written first."""
+    findings: list[Finding] = []
+    done: set[str] = set()
+
+    def visit(name: str, chain: list[str]) -> None:
+        if name in chain:
+            loop = [*chain[chain.index(name) :], name]
+            path = names.aliases[name].path
+            remedy = "Let one of them lead to an account or to an address elsewhere."
+            findings.append(Finding(path, " -> ".join(loop), "leads back to itself", remedy))
+            return
+        if name in done:
+            return
+        for _, target in names.aliases[name].targets:
+            following = names.follow(target)
+            if following is not None:
+                visit(following, [*chain, name])
+        done.add(name)
+
+    for name in names.aliases:
+        visit(name, [])
+    return findings
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,58 @@
+"""Values of variables, resolved one by one, so that one bad template does not hide what is wrong elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps
+
+
+class _Unresolved:
+    """Stands where a value could not be had; there is one of it."""
+
+    def __repr__(self) -> str:
+        return "(unresolved)"
+
+
+UNRESOLVED: Any = _Unresolved()
+
+
+def resolve(path: Steps, raw: Any, templar: Any) -> tuple[Any, list[tuple[Steps, AnsibleError]]]:
+    """The value, with UNRESOLVED for each part that failed, and the failures.
+
+    The whole is tried first, which is quick; only a failure is looked for part by part.
+    """
+    try:
+        return templar.template(raw), []
+    except AnsibleError as error:
+        if not isinstance(raw, (dict, list)):
+            return UNRESOLVED, [((*path,), error)]
+    failures: list[tuple[Steps, AnsibleError]] = []
+
+    def part(step: str | int, value: Any) -> Any:
+        resolved, failed = resolve((*path, step), value, templar)
+        failures.extend(failed)
+        return resolved
+
+    if isinstance(raw, dict):
+        return {key: part(str(key), value) for key, value in raw.items()}, failures
+    return [part(position, value) for position, value in enumerate(raw)], failures
+
+
+def without_unresolved(value: Any) -> Any:
+    """The value without what could not be resolved: keys leave their mapping, items become empty mappings."""
+    if isinstance(value, dict):
+        return {key: without_unresolved(part) for key, part in value.items() if part is not UNRESOLVED}
+    if isinstance(value, list):
+        return [{} if part is UNRESOLVED else without_unresolved(part) for part in value]
+    return value
+
+
+def failure(path: Steps, error: AnsibleError) -> Finding:
+    """What a person is told about a value that could not be resolved."""
+    reason = str(error).splitlines()[0].rstrip(".")
+    if "vault" in reason.lower() or "decrypt" in reason.lower():
+        remedy = "Give the vault's password: vault_password_file in ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE."
+        return Finding(path, None, "is encrypted and cannot be read", remedy)
+    return Finding(path, None, f"cannot be resolved ({reason})", "Set what the template names, or correct it.")

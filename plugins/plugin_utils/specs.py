@@ -1,0 +1,165 @@
+"""Everything that can be wrong with a host's variables, found before the host is touched and told in one go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.parameters import remove_values
+from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, shown
+from ansible_collections.valija.mailserver.plugins.module_utils.site import check_site
+from ansible_collections.valija.mailserver.plugins.plugin_utils.places import Place, as_written, find, home, place_of
+from ansible_collections.valija.mailserver.plugins.plugin_utils.resolve import (
+    UNRESOLVED,
+    failure,
+    resolve,
+    without_unresolved,
+)
+from ansible_collections.valija.mailserver.plugins.plugin_utils.role_specs import (
+    known_names,
+    options_of_all,
+    variables_of_all,
+)
+from ansible_collections.valija.mailserver.plugins.plugin_utils.spec_rules import (
+    NOT_KNOWN,
+    NOT_SET,
+    check_value,
+    missing,
+    unknown,
+)
+
+PREFIXES = ("mail_", "accounts_", "postfix_", "courier_", "apache_", "squirrelmail_")
+
+
+def findings(roles: list[str], task_vars: dict[str, Any], templar: Any) -> list[str]:
+    """What is wrong with the variables of one host, for these roles (short names) of the collection.
+
+    One line each, `FILE:LINE: NAME: problem: VALUE. Remedy.`, in the order of the files; empty when all is well.
+    Values of secrets are never in it. A value that only follows from another bad one is not told.
+    """
+    defaults = variables_of_all(roles)
+    variables = {**defaults, **task_vars}
+    options = options_of_all(roles)
+    own = {name for name in options if name in variables and _is_set_by_the_site(name, variables, defaults)}
+
+    values, primary, derived = _resolve_all(options, variables, own, templar)
+    primary += _unknown_names(task_vars, defaults)
+    primary += [missing(name, option) for name, option in options.items() if _is_missing(name, option, values)]
+    by_spec = [
+        finding for name in values if name in own for finding in check_value((name,), values[name], options[name])
+    ]
+    unknown_keys = [finding for finding in by_spec if finding.problem == NOT_KNOWN]
+    judged = [*unknown_keys, *check_site(without_unresolved(values)), *by_spec]
+    for finding in _first_of_each(judged, primary):
+        (primary if finding.path[0] in own else derived).append(finding)
+
+    told = primary or derived or _left_over(options, values)
+    return [text for _, text in sorted(_line(finding, values, task_vars, options) for finding in told)]
+
+
+def _resolve_all(
+    options: dict[str, Any], variables: dict[str, Any], own: set[str], templar: Any
+) -> tuple[dict[str, Any], list[Finding], list[Finding]]:
+    """The values of all options, what failed in the site's own values, and what failed in our defaults.
+
+    A default that needs what is found out on the host later (`ansible_facts`) is no failure.
+    """
+    resolver = templar.copy_with_new_env(available_variables=variables)
+    values: dict[str, Any] = {}
+    primary: list[Finding] = []
+    derived: list[Finding] = []
+    for name in options:
+        if name not in variables:
+            continue
+        values[name], failures = resolve((name,), variables[name], resolver)
+        for path, error in failures:
+            if name in own:
+                primary.append(failure(path, error))
+            elif "valija" not in str(error) and "ansible_facts" not in str(error):
+                derived.append(failure(path, error))
+    unset = [name for name, option in options.items() if _is_missing(name, option, values)]
+    consequences = [finding for finding in primary if any(f"'{name}'" in finding.problem for name in unset)]
+    return values, [finding for finding in primary if finding not in consequences], derived + consequences
+
+
+def _is_set_by_the_site(name: str, variables: dict[str, Any], defaults: dict[str, Any]) -> bool:
+    place = place_of(variables[name])
+    if place is not None:
+        return not place.in_our_roles
+    return name not in defaults or variables[name] != defaults[name]
+
+
+def _is_missing(name: str, option: dict[str, Any], values: dict[str, Any]) -> bool:
+    return bool(option.get("required")) and values.get(name) in (None, "", [], {})
+
+
+def _unknown_names(task_vars: dict[str, Any], defaults: dict[str, Any]) -> list[Finding]:
+    """Names with our prefixes that nothing knows. What another role brings along is its own affair."""
+    known = known_names()
+    return [
+        unknown((str(name),), str(name), known)
+        for name, value in task_vars.items()
+        if str(name).startswith(PREFIXES)
+        and name not in known
+        and name not in defaults
+        and not ((place := place_of(value)) and place.in_a_role)
+    ]
+
+
+def _first_of_each(judged: list[Finding], before: list[Finding]) -> list[Finding]:
+    """One finding a value: those before win, then the first; nothing about what holds or lies in a failed value."""
+    taken: list[Steps] = [finding.path for finding in before]
+    kept: list[Finding] = []
+    for finding in judged:
+        path = finding.path
+        if any(path == other[: len(path)] or other == path[: len(other)] for other in taken):
+            continue
+        kept.append(finding)
+        taken.append(path)
+    return kept
+
+
+def _left_over(options: dict[str, Any], values: dict[str, Any]) -> list[Finding]:
+    """What ansible-core would refuse later and no rule above has found."""
+    given = {name: without_unresolved(value) for name, value in values.items() if value is not UNRESOLVED}
+    asked = {name: option for name, option in options.items() if name in given}
+    result = ArgumentSpecValidator(asked).validate(given, validate_role_argument_spec=True)
+    messages = remove_values(list(result.error_messages), result._no_log_values)
+    return [Finding(("inventory",), None, message.rstrip("."), "Correct it.") for message in messages]
+
+
+def _line(
+    finding: Finding, values: dict[str, Any], task_vars: dict[str, Any], options: dict[str, Any]
+) -> tuple[tuple[str, int], str]:
+    """The finding as it is told, with what sorts it by file and line."""
+    where = find(
+        finding.path, {**task_vars, **{name: value for name, value in values.items() if value is not UNRESOLVED}}
+    )
+    if where.in_our_roles or (finding.problem == NOT_SET and len(finding.path) == 1):
+        where = home(task_vars)
+    value = None if _is_secret(finding.path, options) else finding.value
+    text = Finding(finding.path, None, finding.problem, finding.remedy).text
+    if value is not None:
+        said = _said(value, where, finding.path)
+        text = f"{finding.name}: {finding.problem}: {said}. {finding.remedy}"
+    return (str(where.file or ""), where.line), f"{where}: {text}"
+
+
+def _said(value: object, where: Place, path: Steps) -> str:
+    """The value as it was written where YAML made something else of it (`no`, `0123`), else as it is."""
+    if isinstance(value, (str, dict, list)):
+        return shown(value)
+    return as_written(where, str(path[-1])) or shown(value)
+
+
+def _is_secret(path: Steps, options: dict[str, Any]) -> bool:
+    """Whether a specification marks the value, or what holds it, with `no_log`."""
+    level = options
+    for step in path:
+        if isinstance(step, int):
+            continue
+        option = level.get(step) or {}
+        if option.get("no_log"):
+            return True
+        level = option.get("options") or {}
+    return False
