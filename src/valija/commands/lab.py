@@ -1,0 +1,116 @@
+"""`valija lab`: disposable mail hosts in containers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from valija.errors import InputError
+from valija.lab import Lab, list_labs
+from valija.lab.releases import RELEASES
+from valija.messages import _
+
+
+@click.group()
+def command() -> None:
+    """Disposable mail hosts in containers, reached by SSH."""
+
+
+@command.command()
+@click.argument("name", default="lab")
+@click.option("--release", "releases", multiple=True, type=click.Choice(list(RELEASES)), help="A host of this release.")
+@click.option("--image", type=click.Choice(["bare", "packages"]), help="Start without mail packages, or with them.")
+@click.option("--profile", type=click.Choice(["internet", "tutorial"]), help="What the mail server is for.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A mail_* setting of the site, as YAML.")
+@click.option("--peer/--no-peer", default=None, help="With or without the rest of the Internet.")
+def up(
+    name: str,
+    releases: tuple[str, ...],
+    image: str | None,
+    profile: str | None,
+    settings: tuple[str, ...],
+    peer: bool | None,
+) -> None:
+    """Bring a lab up, or repair it; hosts that run are reused."""
+    console = Console()
+    known = set(Lab.load(name).passwords)
+    lab = Lab.load(name)
+    with console.status("") as status:
+
+        def progress(step: str) -> None:
+            status.update(step)
+            if not console.is_terminal:
+                click.echo(step)
+
+        lab.up(
+            releases,
+            image,
+            progress,
+            profile=profile,
+            settings=parse_settings(settings) if settings else None,
+            peer=peer,
+        )
+    table = Table(_("Host"), _("Name"), "IPv4", "IPv6")
+    for host in lab.hosts:
+        table.add_row(host.name, host.hostname, host.ipv4, host.ipv6)
+    console.print(table)
+    for account, password in lab.passwords.items():
+        if account not in known:
+            click.echo(_("Account {name}, password {password}").format(name=account, password=password))
+    click.echo(_("Site: {path}").format(path=lab.site))
+
+
+@command.command()
+@click.argument("name", default="lab")
+@click.option("--images", is_flag=True, help="Remove the images and caches too.")
+def down(name: str, images: bool) -> None:
+    """Remove a lab: its containers, network and folder, and nothing else."""
+    for kept in Lab.load(name).down(images, click.echo):
+        click.echo(_("{image} stays: another lab uses it.").format(image=kept))
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For a machine to read.")
+def list_command(as_json: bool) -> None:
+    """List the labs and their hosts."""
+    labs = list_labs()
+    if as_json:
+        click.echo(json.dumps([describe(lab) for lab in labs], indent=2))
+        return
+    table = Table(_("Lab"), _("Running"), _("Host"), "IPv4", "IPv6", _("Site"))
+    for lab in labs:
+        running = _("yes") if lab.is_running() else _("no")
+        for host in lab.hosts:
+            table.add_row(lab.name, running, host.name, host.ipv4, host.ipv6, str(lab.site))
+    Console().print(table)
+
+
+def describe(lab: Lab) -> dict[str, Any]:
+    """A lab as `list --json` shows it."""
+    return {
+        "name": lab.name,
+        "running": lab.is_running(),
+        "site": str(lab.site),
+        "hosts": [
+            {"name": host.name, "hostname": host.hostname, "ipv4": host.ipv4, "ipv6": host.ipv6} for host in lab.hosts
+        ],
+    }
+
+
+def parse_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`KEY=VALUE` pairs as a mapping; the value is YAML, so that lists and booleans can be said."""
+    settings = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.isidentifier():
+            raise InputError(_("--set wants KEY=VALUE, for example mail_webmail=none: {pair}").format(pair=pair))
+        try:
+            settings[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise InputError(_("The value of {key} is no YAML: {error}").format(key=key, error=error)) from error
+    return settings
