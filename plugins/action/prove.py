@@ -1,0 +1,191 @@
+# Copyright: The Valija developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The control node's part of prove: resolve what is to be true, make the probe accounts, run the suite, clean up."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
+from ansible.utils.display import Display
+from ansible_collections.valija.mailserver.plugins.plugin_utils import prove_site, role_specs
+from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import run_module
+
+display = Display()
+
+# The files that the checks parse back and compare.
+COMPARED = {"postfix": ("etc/postfix/main.cf", "etc/postfix/master.cf")}
+
+_ID = re.compile(r"[A-Z]{1,2}-\d+")
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = True
+    _VALID_ARGS = frozenset({"tier", "only", "report_dir", "peer", "addresses"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        host = str(variables["inventory_hostname"])
+        if self._task.check_mode:
+            return {**result, "skipped": True, "msg": "The checks send mail; they do not run in check mode."}
+        site = self._site(host, variables)
+        report = Path(str(self._task.args.get("report_dir") or f"reports/{host}")).absolute()
+        if variables.get("ansible_play_hosts_all", [host]) != [host]:
+            report = report / host
+        report.mkdir(parents=True, exist_ok=True)
+        try:
+            self._accounts("present", site["probe"], variables)
+            code, seconds = self._converse(site, report, host, variables)
+        finally:
+            self._accounts("absent", site["probe"], variables)
+        return {**result, **self._verdict(code, seconds, report)}
+
+    # what is to be true
+
+    def _site(self, host: str, variables: dict[str, Any]) -> dict[str, Any]:
+        answer = self._low_level_execute_command(prove_site.SURVEY_COMMAND)
+        release, own = prove_site.read_survey(answer["stdout"])
+        known = {**variables.get("ansible_facts", {})}
+        known["valija"] = {**known.get("valija", {}), "release": release, "addresses": own}
+        ours = role_specs.variables_of_all(list(prove_site.ROLES))
+        templar = self._templar.copy_with_new_env(available_variables={**ours, **variables, "ansible_facts": known})
+
+        def value(name: str) -> Any:
+            return templar.resolve_variable_expression(name)
+
+        names = [name for name in role_specs.options_of("mail") if name in ours or name in variables]
+        mail = {name: value(name) for name in names}
+        roles = [
+            role for role in prove_site.ROLES if role != "squirrelmail" or mail.get("mail_webmail") == "squirrelmail"
+        ]
+        declared = {role: value(f"__{role}_listens") for role in roles if f"__{role}_listens" in ours}
+        try:
+            ssh = prove_site.ssh_block(self._connection, bool(self._play_context.become))
+        except ValueError as error:
+            raise AnsibleActionFail(f"prove: {error}") from error
+        named = ssh.get("host") or mail["mail_hostname"]
+        addresses = prove_site.reached_at(named, own, self._task.args.get("addresses") or None)
+        if not addresses:
+            raise AnsibleActionFail(
+                f"prove: no address of {host} is known. Set prove_addresses: {{ipv4: ..., ipv6: ...}} for this host."
+            )
+        return {
+            "schema": 1,
+            "name": host,
+            "release": release,
+            "domain": mail["mail_domain"],
+            "hostname": mail["mail_hostname"],
+            "addresses": addresses,
+            "ssh": ssh,
+            "mail": prove_site.without_secrets(mail),
+            "listens": prove_site.listeners(declared),
+            "probe": prove_site.probe_accounts(mail["mail_domain"]),
+            "peer": self._task.args.get("peer") or None,
+            "files": {
+                f"/{name}": self._rendered(role, name, templar) for role, files in COMPARED.items() for name in files
+            },
+        }
+
+    def _rendered(self, role: str, name: str, templar: Any) -> str | None:
+        """A file as the role writes it; None when the role has no such template."""
+        template = role_specs.ROLES / role / "templates" / f"{name}.j2"
+        if not template.exists():
+            return None
+        text: str = templar.template(trust_as_template(template.read_text("utf-8")))
+        return text
+
+    # the probe accounts
+
+    def _accounts(self, state: str, probe: list[dict[str, str]], variables: dict[str, Any]) -> None:
+        """Make the probe accounts, or take them away with their mail; the host's lock is held for this alone."""
+        accounts = [
+            {"name": one["name"], "password": one["password"], "full_name": "Valija's checks", "state": "present"}
+            if state == "present"
+            else {"name": one["name"], "state": "absent", "purge": True}
+            for one in probe
+        ]
+        task = self._task.copy()
+        task.args = {"accounts": accounts, "password_policy": "enforced"}
+        action = self._shared_loader_obj.action_loader.get(
+            "valija.mailserver.accounts",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        try:
+            answer = action.run(task_vars=variables)
+        finally:
+            run_module(self, "finish", {}, variables)
+        if answer.get("failed"):
+            raise AnsibleActionFail(
+                f"prove: the probe accounts could not be made {state}: {answer.get('msg')}", result=answer
+            )
+
+    # the conversation
+
+    def _converse(self, site: dict[str, Any], report: Path, host: str, variables: dict[str, Any]) -> tuple[int, float]:
+        """Run the suite, its output shown as it comes; its exit code and how many seconds it took."""
+        several = len(variables.get("ansible_play_hosts", [host])) > 1
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="valija-prove-") as folder:
+            path = Path(folder) / "site.json"  # the folder is 0700
+            path.write_text(json.dumps(site), "utf-8")
+            command = [sys.executable, "-m", "valija.checks", "--site", str(path), "--report-dir", str(report)]
+            command += ["--junitxml", str(report / "junit.xml"), "--tier", str(self._task.args.get("tier") or "quick")]
+            command += _selection(str(self._task.args.get("only") or ""))
+            with subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as suite:
+                assert suite.stdout is not None
+                try:
+                    for line in suite.stdout:
+                        display.display((f"{host} | " if several else "") + line.rstrip("\n"))
+                except BaseException:
+                    suite.terminate()
+                    raise
+        return suite.returncode, time.monotonic() - begun
+
+    def _verdict(self, code: int, seconds: float, report: Path) -> dict[str, Any]:
+        results = report / "results.json"
+        try:
+            summary = json.loads(results.read_text("utf-8"))["summary"]
+        except (OSError, ValueError, KeyError):
+            summary = {}
+        told = ", ".join(f"{count} {name}" for name, count in summary.items())
+        answer = {"changed": False, "summary": summary, "report_dir": str(report), "seconds": round(seconds, 1)}
+        if code == 0:
+            return {**answer, "msg": f"{told} in {seconds:.0f} s; {report}"}
+        if code == 1:
+            return {**answer, "failed": True, "msg": f"A check failed: {told}; see {report}"}
+        return {
+            **answer,
+            "failed": True,
+            "msg": f"The suite itself ended with code {code}, see its output above; {report}",
+        }
+
+
+def _selection(only: str) -> list[str]:
+    """The suite's options for `A-20`, `A-20,B-01` or an expression of pytest's -k."""
+    words = only.replace(",", " ").split()
+    if words and all(_ID.fullmatch(word) for word in words):
+        return [part for word in words for part in ("--check", word)]
+    return ["-k", only] if only.strip() else []

@@ -1,0 +1,119 @@
+"""What the checks are told about a host: the values of the inventory, resolved, and the way to reach it."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import shlex
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+ROLES = ("mail", "accounts", "postfix", "courier", "apache", "squirrelmail")
+
+PROBES = ("valija-probe", "valija-probe-2", "valija-probe-3")
+
+# Printed by one shell command on the host, see `read_survey`.
+SURVEY_COMMAND = (
+    ". /etc/os-release; echo \"release $ID-$VERSION_ID\"; ip -o addr show scope global | sed 's/^/address /'"
+)
+
+
+def read_survey(output: str) -> tuple[str, list[str]]:
+    """The release (`debian-13`) and the host's global addresses, from what SURVEY_COMMAND printed (ip-address(8))."""
+    release, addresses = "", []
+    for line in output.splitlines():
+        kind, _space, rest = line.strip().partition(" ")
+        words = rest.split()
+        if kind == "release":
+            release = rest
+        elif kind == "address" and "inet" in " ".join(words[1:3]) and "temporary" not in words:
+            addresses.append(next(word for word in words if "/" in word).partition("/")[0])
+    return release, addresses
+
+
+def probe_accounts(domain: str) -> list[dict[str, str]]:
+    """The accounts of the checks, each with a fresh password: two to write to, and one that never gets mail."""
+    return [{"name": name, "password": secrets.token_urlsafe(18), "address": f"{name}@{domain}"} for name in PROBES]
+
+
+def reached_at(named: str, own: Iterable[str], told: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The addresses by which the checks reach the host, `ipv4` and `ipv6` as far as there are any.
+
+    What the inventory says (`told`) holds. Else the addresses of the host's name in the inventory; and when one of them
+    is the host's own, so that no translation stands between, the host's own of the other protocol too.
+    """
+    if told:
+        return {family: str(address) for family, address in told.items() if address}
+    own = list(own)
+    found: dict[str, str] = {}
+    for address in _resolve(named):
+        found.setdefault(_family(address), address)
+    if any(address in own for address in found.values()):
+        for address in own:
+            found.setdefault(_family(address), address)
+    return {family: found[family] for family in ("ipv4", "ipv6") if family in found}
+
+
+def _family(address: str) -> str:
+    return f"ipv{ipaddress.ip_address(address).version}"
+
+
+def _resolve(name: str) -> list[str]:
+    try:
+        return [str(entry[4][0]) for entry in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)]
+    except OSError:
+        return []
+
+
+def without_secrets(mail: Mapping[str, Any]) -> dict[str, Any]:
+    """The mail_* values that a check may see: no passwords, no keys, no hashes."""
+    shown = {name: value for name, value in mail.items() if not name.endswith(("_password", "_key"))}
+    accounts = shown.get("mail_accounts") or []
+    hidden = ("password", "password_hash")
+    shown["mail_accounts"] = [
+        {key: value for key, value in account.items() if key not in hidden} for account in accounts
+    ]
+    return shown
+
+
+def listeners(declared: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """What every role declares to listen, in the form of the site file."""
+    return [
+        {
+            "port": int(entry["port"]),
+            "address": entry.get("address", "any"),
+            "service": entry.get("service", ""),
+            "protocol": entry.get("protocol", "tcp"),
+            "programs": list(entry.get("programs", [])),
+            "role": role,
+        }
+        for role, entries in declared.items()
+        for entry in entries
+    ]
+
+
+def ssh_block(connection: Any, become: bool) -> dict[str, Any]:
+    """How the checks reach the host: by the ssh options that Ansible itself uses, or on this machine.
+
+    ValueError for a connection that is neither `ssh` nor `local`.
+    """
+    kind = str(connection.transport).rpartition(".")[2]
+    if kind == "local":
+        return {"local": True, "sudo": become}
+    if kind != "ssh":
+        raise ValueError(f"the checks reach a host by ssh; this one is reached by {kind!r}")
+    options: list[str] = []
+    for name in ("ssh_common_args", "ssh_extra_args"):
+        options += shlex.split(connection.get_option(name) or "")
+    if connection.get_option("host_key_checking") is False:
+        options += ["-o", "StrictHostKeyChecking=no"]
+    user = connection.get_option("remote_user")
+    return {
+        "host": connection.get_option("host"),
+        "port": int(connection.get_option("port") or 22),
+        "user": user,
+        "key": connection.get_option("private_key_file") or None,
+        "options": options,
+        "sudo": become and user != "root",
+    }

@@ -1,0 +1,36 @@
+"""Run the suite with its own settings, whatever pytest settings and plugins the caller's environment has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def arguments(given: list[str]) -> list[str]:
+    """pytest's command line: our ini file and folder, our plugin, nothing written beside the code."""
+    return [
+        "--pyargs", "valija.checks",
+        "-c", str(HERE / "pytest.ini"),
+        "--rootdir", str(HERE),
+        "-p", "valija.checks.plugin",
+        "-p", "no:cacheprovider",
+        *given,
+    ]  # fmt: skip
+
+
+def main() -> int:
+    """pytest's exit code: 0 all passed, 1 some failed, 2 interrupted, 4 wrong usage, 5 no check was run."""
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    os.environ.pop("PYTEST_PLUGINS", None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    sys.dont_write_bytecode = True
+    import pytest
+
+    return int(pytest.main(arguments(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

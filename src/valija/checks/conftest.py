@@ -1,0 +1,203 @@
+"""Fixtures: ways to talk to the host, each from its vantage. The only file that knows testinfra."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from valija.checks import plugin
+from valija.checks.mailbox import Mailbox
+from valija.checks.site import Account, Site
+from valija.messages import _
+from valija.probes import imap as imap_probe
+from valija.probes import pop3 as pop3_probe
+from valija.probes import smtp as smtp_probe
+from valija.probes.peer import Peer
+from valija.probes.routes import Direct, Loopback, Route, ssh_command
+from valija.probes.web import Browser
+from valija.probes.webmail import SquirrelMail
+
+
+@pytest.fixture(scope="session")
+def site(request: pytest.FixtureRequest) -> Site:
+    """The site as Ansible resolved it."""
+    return request.config.stash[plugin.SITE]
+
+
+@pytest.fixture(scope="session")
+def alice(site: Site) -> Account:
+    """The first probe account; most messages go to it."""
+    return site.probe[0]
+
+
+@pytest.fixture(scope="session")
+def bob(site: Site) -> Account:
+    """The second probe account."""
+    return site.probe[1]
+
+
+@pytest.fixture(scope="session")
+def newcomer(site: Site) -> Account:
+    """The third probe account: nobody ever writes to it."""
+    return site.probe[2]
+
+
+@pytest.fixture(scope="session")
+def main_family(site: Site) -> str:
+    """The IP protocol of the checks that run over one alone: IPv4 when the host listens there."""
+    return site.families[0]
+
+
+@pytest.fixture(scope="session")
+def loopback(site: Site) -> Route:
+    """The way to a port as a program on the host sees it."""
+    return Loopback(ssh_command(site.ssh))
+
+
+@pytest.fixture
+def connect(site: Site, main_family: str) -> Callable[..., Any]:
+    """Open a session of a probe class to the host: `connect(smtp.Session, 25, family)`."""
+
+    def open_session(kind: Any, port: int, family: str = "", route: Route | None = None) -> Any:
+        address = site.addresses[family or main_family]
+        try:
+            return kind(address, port, route=route or Direct())
+        except OSError as error:
+            if error.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                pytest.skip(_("this machine has no way to {address}").format(address=address))
+            raise AssertionError(
+                _("{address} port {port} does not answer: {error}").format(address=address, port=port, error=error)
+            ) from error
+
+    return open_session
+
+
+@pytest.fixture
+def smtp(connect: Callable[..., Any], loopback: Route) -> Iterator[Callable[..., smtp_probe.Session]]:
+    """Open an SMTP session: `smtp()`, `smtp("ipv6")`, `smtp(route=stranger)`, `smtp(vantage="loopback")`.
+
+    Every reply of every session is held against the grammar (A-02, A-03) when the check has passed otherwise.
+    """
+    sessions: list[smtp_probe.Session] = []
+
+    def open_session(
+        family: str = "", *, route: Route | None = None, vantage: str = "", port: int = 25
+    ) -> smtp_probe.Session:
+        if vantage == "loopback":
+            session = smtp_probe.Session("127.0.0.1", port, route=loopback)
+        else:
+            session = connect(smtp_probe.Session, port, family, route)
+        sessions.append(session)
+        return session
+
+    yield open_session
+    problems = [
+        problem for session in sessions for reply in session.replies for problem in smtp_probe.grammar_problems(reply)
+    ]
+    for session in sessions:
+        session.close()
+    assert not problems, _("Replies break the grammar of RFC 5321 section 4.2:") + "\n" + "\n".join(problems)
+
+
+@pytest.fixture
+def imap(connect: Callable[..., Any], alice: Account) -> Callable[..., Any]:
+    """Open an IMAP session and log in: `with imap() as box`, `imap(bob, "ipv6")`, `imap(login=False)`."""
+
+    @contextmanager
+    def open_session(account: Account = alice, family: str = "", *, login: bool = True) -> Iterator[imap_probe.Session]:
+        with connect(imap_probe.Session, 143, family) as session:
+            if login:
+                session.login(account.name, account.password)
+            yield session
+
+    return open_session
+
+
+@pytest.fixture
+def pop3(connect: Callable[..., Any], alice: Account) -> Callable[..., Any]:
+    """Open a POP3 session and log in: `with pop3() as drop`."""
+
+    @contextmanager
+    def open_session(account: Account = alice, family: str = "", *, login: bool = True) -> Iterator[pop3_probe.Session]:
+        with connect(pop3_probe.Session, 110, family) as session:
+            if login:
+                session.user(account.name)
+                session.pass_(account.password)
+            yield session
+
+    return open_session
+
+
+@pytest.fixture
+def browser(site: Site, main_family: str) -> Callable[..., Browser]:
+    """A new visitor of the host's web server."""
+
+    def open_browser(family: str = "") -> Browser:
+        return Browser(f"http://{site.hostname}/", host=site.addresses[family or main_family])
+
+    return open_browser
+
+
+@pytest.fixture
+def webmail(browser: Callable[..., Browser], alice: Account) -> Iterator[Callable[..., SquirrelMail]]:
+    """A person in the webmail, logged in; logged out in the end."""
+    people: list[SquirrelMail] = []
+
+    def open_webmail(account: Account = alice, *, login: bool = True) -> SquirrelMail:
+        person = SquirrelMail(browser())
+        if login:
+            person.login(account.name, account.password)
+            people.append(person)
+        return person
+
+    yield open_webmail
+    for person in people:
+        person.logout()
+
+
+@pytest.fixture
+def mailbox(imap: Callable[..., Any], pop3: Callable[..., Any], alice: Account) -> Mailbox:
+    """What has arrived, asked by IMAP and by POP3."""
+    return Mailbox(imap, pop3, alice)
+
+
+@pytest.fixture(scope="session")
+def sink(site: Site) -> Peer:
+    """The peer that plays the rest of the Internet, with its sink."""
+    assert site.peer is not None, "a check that uses the sink says needs=['peer']"
+    return Peer(site.peer.api)
+
+
+@pytest.fixture(scope="session")
+def stranger(site: Site, sink: Peer) -> Callable[..., Route]:
+    """The route of one of the peer's many addresses; each number is another stranger."""
+
+    def route(family: str, number: int = 0) -> Route:
+        assert site.peer is not None
+        sources = site.peer.strangers.get(family, [])
+        if not sources:
+            pytest.skip(_("the peer has no {family} address to play a stranger").format(family=family))
+        return sink.stranger(sources[number % len(sources)])
+
+    return route
+
+
+@pytest.fixture(scope="session")
+def host(site: Site) -> Any:
+    """The host itself, by testinfra: services, files, sockets, commands."""
+    import testinfra
+
+    if site.ssh.get("local"):
+        return testinfra.get_host("local://", sudo=bool(site.ssh.get("sudo")))
+    user = f"{site.ssh['user']}@" if site.ssh.get("user") else ""
+    address = str(site.ssh["host"])
+    return testinfra.get_host(
+        f"ssh://{user}{f'[{address}]' if ':' in address else address}:{site.ssh.get('port') or 22}",
+        ssh_identity_file=site.ssh.get("key"),
+        ssh_extra_args=" ".join(site.ssh.get("options") or []),
+        sudo=bool(site.ssh.get("sudo")),
+    )

@@ -1,0 +1,27 @@
+"""Assertions whose text a person understands: what was sent, what came, what is owed."""
+
+from __future__ import annotations
+
+from valija.messages import _
+from valija.probes.smtp import Reply
+
+
+def answered(reply: Reply, *codes: int, enhanced: str = "") -> Reply:
+    """Assert that a reply has one of the codes, and the enhanced status code if one is given; returns the reply."""
+    owed = " / ".join(str(code) for code in codes) + (f" {enhanced}" if enhanced else "")
+    sent = reply.sent if len(reply.sent) <= 100 else reply.sent[:100] + "..."
+    said = _("{sent!r} was answered {reply!r}; {owed} is owed.").format(
+        sent=sent or _("the connection"), reply=str(reply), owed=owed
+    )
+    assert reply.code in codes, said
+    assert not enhanced or reply.enhanced == enhanced, said
+    return reply
+
+
+def refused(reply: Reply) -> Reply:
+    """Assert a permanent refusal, 5xx."""
+    sent = reply.sent
+    assert 500 <= reply.code <= 599, _("{sent!r} was answered {reply!r}; a refusal, 5xx, is owed.").format(
+        sent=sent, reply=str(reply)
+    )
+    return reply

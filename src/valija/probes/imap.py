@@ -1,0 +1,97 @@
+"""An IMAP client on imaplib that keeps what is said (RFC 3501)."""
+
+from __future__ import annotations
+
+import imaplib
+import re
+import socket
+from typing import Any
+
+from valija.probes import transcript
+from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
+from valija.probes.transcript import Recorder, Transcript
+
+_LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
+
+
+class Session(imaplib.IMAP4):
+    """One IMAP connection; imaplib's own verbs, every line recorded, the password masked."""
+
+    def __init__(
+        self, host: str, port: int = 143, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS
+    ) -> None:
+        self._route = route or Direct()
+        self.recorder = Recorder("imap", join(host, port))
+        super().__init__(host, port, timeout)
+
+    def _create_socket(self, timeout: float | None) -> socket.socket:
+        sock = self._route.connect(self.host, self.port, timeout or TIMEOUT_SECONDS)
+        self.recorder.client = endpoint(sock, peer=False) or self._route.vantage
+        transcript.on_conversation(self.recorder)
+        return sock
+
+    def send(self, data: Any) -> None:
+        self.recorder.client_says(bytes(data))
+        super().send(data)
+
+    def readline(self) -> bytes:
+        line: bytes = super().readline()
+        if line:
+            self.recorder.server_says(line)
+        return line
+
+    def read(self, size: int) -> bytes:
+        data: bytes = super().read(size)
+        self.recorder.remark(f"a literal of {len(data)} octets")
+        return data
+
+    # plain talk
+
+    def ask(self, command: str | bytes) -> tuple[str, list[bytes]]:
+        """Send one tagged line as it is; the tagged answer as `("OK", text)` and all lines of the response."""
+        tag = self._new_tag()
+        data = command.encode() if isinstance(command, str) else command
+        self.send(tag + b" " + data + b"\r\n")
+        lines: list[bytes] = []
+        while True:
+            line = self.readline()
+            if not line:
+                return "", lines
+            lines.append(line)
+            if line.startswith(b"+ "):
+                return "+", lines
+            literal = _LITERAL.search(line)
+            if literal:
+                lines.append(self.read(int(literal[1])))
+            elif line.startswith(tag + b" "):
+                return line.split(b" ")[1].decode("ascii", "replace").upper(), lines
+
+    # what a check asks often
+
+    def holding(self, test_id: str, folder: str = "INBOX") -> list[bytes]:
+        """The octets of each message that carries an X-Test-Id. Does not mark anything as read."""
+        return self.found(f'HEADER X-Test-Id "{test_id}"', folder)
+
+    def found(self, criterion: str, folder: str = "INBOX") -> list[bytes]:
+        """The octets of each message that a SEARCH finds, oldest first."""
+        kind, data = self.select(folder, readonly=True)
+        if kind != "OK":
+            raise self.error(f"SELECT {folder}: {kind} {data!r}")
+        _kind, answer = self.uid("SEARCH", criterion)
+        contents = []
+        for uid in answer[0].split() if answer and answer[0] else []:
+            _kind, parts = self.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
+            contents += [part[1] for part in parts if isinstance(part, tuple)]
+        return contents
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.recorder.transcript()
+
+    def _new_tag(self) -> bytes:
+        return bytes(super()._new_tag())  # type: ignore[misc]
+
+
+def connect(host: str, port: int = 143, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS) -> Session:
+    """A session whose greeting and capabilities have been read."""
+    return Session(host, port, route=route, timeout=timeout)

@@ -1,0 +1,81 @@
+"""A POP3 client on poplib that keeps what is said (RFC 1939)."""
+
+from __future__ import annotations
+
+import poplib
+import socket
+from typing import Any, Self
+
+from valija.probes import transcript
+from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
+from valija.probes.transcript import Recorder, Transcript
+
+
+class Session(poplib.POP3):
+    """One POP3 connection; poplib's own verbs, every line recorded, the password masked."""
+
+    def __init__(
+        self, host: str, port: int = 110, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS
+    ) -> None:
+        self._route = route or Direct()
+        self.recorder = Recorder("pop3", join(host, port))
+        super().__init__(host, port, timeout)
+
+    def _create_socket(self, timeout: float) -> socket.socket:
+        sock = self._route.connect(self.host, self.port, timeout)
+        self.recorder.client = endpoint(sock, peer=False) or self._route.vantage
+        transcript.on_conversation(self.recorder)
+        return sock
+
+    def _putline(self, line: bytes) -> None:
+        self.recorder.client_says(line)
+        super()._putline(line)  # type: ignore[misc]
+
+    def _getline(self) -> tuple[bytes, int]:
+        line, octets = super()._getline()  # type: ignore[misc]
+        self.recorder.server_says(line)
+        return line, octets
+
+    # plain talk
+
+    def ask(self, command: str, *, multiline: bool = False) -> tuple[str, list[bytes]]:
+        """Send one line; the status line, and with `multiline` and +OK the lines that follow, dots undoubled."""
+        self._putline(command.encode())
+        status, _octets = self._getline()
+        lines: list[bytes] = []
+        while multiline and status.startswith(b"+OK"):
+            line, _octets = self._getline()
+            if line == b".":
+                break
+            lines.append(line[1:] if line.startswith(b"..") else line)
+        return status.decode("utf-8", "backslashreplace"), lines
+
+    def content(self, number: int) -> bytes:
+        """One message as it was stored, lines ending CRLF."""
+        _status, lines, _octets = self.retr(number)
+        return b"".join(line + b"\r\n" for line in lines)
+
+    def holding(self, text: str) -> list[bytes]:
+        """Each message with a text in its headers, newest first, as it was stored."""
+        count, _octets = self.stat()
+        found = []
+        for number in range(count, 0, -1):
+            _status, head, _octets = self.top(number, 0)
+            if any(text.encode() in line for line in head):
+                found.append(self.content(number))
+        return found
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.recorder.transcript()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_args: Any) -> None:
+        self.close()
+
+
+def connect(host: str, port: int = 110, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS) -> Session:
+    """A session whose greeting has been read."""
+    return Session(host, port, route=route, timeout=timeout)
