@@ -69,8 +69,7 @@ def local_aliases(
             continue
         taken.add(account["name"].lower())
         for alias in account.get("aliases") or []:
-            if "@" not in alias:
-                _add(table, alias, [account["name"]])
+            _add(table, alias, [account["name"]])
     for name, targets in aliases.items():
         if "@" not in name:
             _add(table, name, _targets(targets))
@@ -82,14 +81,9 @@ def local_aliases(
     return dict(sorted(table.items()))
 
 
-def address_aliases(aliases: Mapping[str, Any], accounts: Iterable[Mapping[str, Any]] = ()) -> dict[str, list[str]]:
+def address_aliases(aliases: Mapping[str, Any]) -> dict[str, list[str]]:
     """The names that hold in one domain alone, those with ``@``, sorted, as a table for virtual(5)."""
     table: dict[str, list[str]] = {}
-    for account in accounts:
-        if account.get("state") != "absent":
-            for alias in account.get("aliases") or []:
-                if "@" in alias:
-                    _add(table, alias, [account["name"]])
     for name, targets in aliases.items():
         if "@" in name:
             _add(table, name, _targets(targets))
