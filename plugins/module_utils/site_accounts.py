@@ -6,18 +6,10 @@ import re
 from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, not_text
-from ansible_collections.valija.mailserver.plugins.module_utils.site_names import account_problem, alias_problem
+from ansible_collections.valija.mailserver.plugins.module_utils.hashing import is_password_hash
+from ansible_collections.valija.mailserver.plugins.module_utils.site_names import account_problem
 
 PASSWORD_CHARACTERS = 8
-_HASH_CHARACTERS = r"[./A-Za-z0-9]"
-# crypt(5): yescrypt, gost-yescrypt, scrypt, bcrypt, sha512crypt, sha256crypt; its other methods are too weak.
-_HASH = re.compile(
-    rf"\$g?y\${_HASH_CHARACTERS}+\${_HASH_CHARACTERS}{{1,86}}\${_HASH_CHARACTERS}{{43}}"
-    rf"|\$7\${_HASH_CHARACTERS}{{11,97}}\${_HASH_CHARACTERS}{{43}}"
-    rf"|\$2[aby]\$\d\d\${_HASH_CHARACTERS}{{53}}"
-    rf"|\$6\$(?:rounds=\d{{4,9}}\$)?[^$:\s]{{1,16}}\${_HASH_CHARACTERS}{{86}}"
-    rf"|\$5\$(?:rounds=\d{{4,9}}\$)?[^$:\s]{{1,16}}\${_HASH_CHARACTERS}{{43}}"
-)
 
 
 def account_list(values: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
@@ -29,7 +21,7 @@ def account_list(values: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
 
 
 def check_accounts(values: dict[str, Any]) -> list[Finding]:
-    """Names, secrets, shells and aliases of each account, and names that stand twice."""
+    """Names, secrets and shells of each account, and names that stand twice."""
     findings: list[Finding] = []
     first: dict[str, int] = {}
     for position, account in account_list(values):
@@ -37,7 +29,6 @@ def check_accounts(values: dict[str, Any]) -> list[Finding]:
         findings += _check_name(path, account, first)
         findings += _check_secret(path, account)
         findings += _check_person(path, account)
-        findings += _check_aliases(path, account)
     return findings
 
 
@@ -76,7 +67,7 @@ def _check_secret(path: Steps, account: dict[str, Any]) -> list[Finding]:
     if isinstance(password, str):
         verdict = _password_problem(password, name)
         return [Finding((*path, "password"), None, *verdict)] if verdict else []
-    if isinstance(hashed, str) and not _HASH.fullmatch(hashed):
+    if isinstance(hashed, str) and not is_password_hash(hashed):
         remedy = "Write what valija accounts hash prints: it begins with $y$ or $6$."
         return [Finding((*path, "password_hash"), None, "is not a password hash of crypt(5)", remedy)]
     return []
@@ -91,7 +82,7 @@ def _password_problem(password: str, name: object) -> tuple[str, str] | None:
         return "is the name of the account", "Set a password that nobody guesses."
     if any(ord(character) < 32 or ord(character) == 127 for character in password):
         return "holds a line end or another control character", "Remove it: no mail client can send it."
-    if _HASH.fullmatch(password):
+    if is_password_hash(password):
         return "is a password hash", "Call it password_hash."
     return None
 
@@ -108,22 +99,4 @@ def _check_person(path: Steps, account: dict[str, Any]) -> list[Finding]:
     if account.get("purge") is True and account.get("state", "present") != "absent":
         remedy = "Set state: absent as well, or remove purge."
         findings.append(Finding((*path, "purge"), True, "would delete the mail of an account that stays", remedy))
-    return findings
-
-
-def _check_aliases(path: Steps, account: dict[str, Any]) -> list[Finding]:
-    aliases = account.get("aliases")
-    findings: list[Finding] = []
-    for position, alias in enumerate(aliases if isinstance(aliases, list) else []):
-        where = (*path, "aliases", position)
-        wrong = not_text(where, alias)
-        if wrong:
-            findings.append(wrong)
-        elif "@" in alias:
-            remedy = "Write the part before the @; an alias of one domain alone belongs into mail_aliases."
-            findings.append(Finding(where, alias, "is an address, not a local part", remedy))
-        else:
-            verdict = alias_problem(alias)
-            if verdict:
-                findings.append(Finding(where, alias, *verdict))
     return findings

@@ -35,12 +35,23 @@ class _Names:
         """The alias that a target means; None when it is an account, elsewhere or nowhere."""
         if target in self.aliases:
             return target
-        local, _, domain = target.rpartition("@")
-        return local if domain in self.domains and local in self.aliases and local not in self.accounts else None
+        local, domain = self.here(target) or ("", "")
+        if f"{local}@{domain}" in self.aliases:
+            return f"{local}@{domain}"
+        return local if local in self.aliases and local not in self.accounts else None
+
+    def here(self, target: str) -> tuple[str, str] | None:
+        """Local part (without the `+extension`) and domain ("" when not said) of a target here; None for elsewhere."""
+        local, at, domain = target.rpartition("@")
+        if at and domain not in self.domains:
+            return None
+        return (local if at else target).partition("+")[0], domain
 
 
 def check_aliases(values: dict[str, Any]) -> list[Finding]:
     """Syntax, shadowed accounts, names that stand twice, targets that are nowhere, and loops."""
+    if not isinstance(values.get("mail_accounts", []), list):
+        return []
     findings: list[Finding] = []
     names = _collect(values, findings)
     for alias in names.aliases.values():
@@ -59,9 +70,10 @@ def _collect(values: dict[str, Any], findings: list[Finding]) -> _Names:
         for _, account in account_list(values)
         if isinstance(account.get("name"), str)
     }
+    further = values.get("mail_domains")
     domains = tuple(
         domain
-        for domain in [values.get("mail_domain"), *_list(values.get("mail_domains"))]
+        for domain in [values.get("mail_domain"), *(further if isinstance(further, list) else [])]
         if isinstance(domain, str) and domain
     )
     names = _Names(accounts, {}, domains)
@@ -71,14 +83,17 @@ def _collect(values: dict[str, Any], findings: list[Finding]) -> _Names:
     for position, account in account_list(values):
         if not isinstance(account.get("name"), str) or account.get("state") == "absent":
             continue
-        for index, alias in enumerate(_list(account.get("aliases"))):
-            if isinstance(alias, str) and "@" not in alias and alias_problem(alias) is None:
-                path: Steps = ("mail_accounts", position, "aliases", index)
-                _add(names, findings, path, alias, ((path, account["name"]),))
+        aliases = account.get("aliases")
+        for index, alias in enumerate(aliases if isinstance(aliases, list) else []):
+            path: Steps = ("mail_accounts", position, "aliases", index)
+            _add(names, findings, path, alias, ((path, account["name"]),))
     postmaster = values.get("mail_postmaster")
     if isinstance(postmaster, str) and postmaster:
+        here: Steps = ("mail_postmaster",)
+        names.aliases.setdefault("postmaster", _Alias(here, ((here, postmaster),)))
         for role in ROLE_ADDRESSES:
-            names.aliases.setdefault(role, _Alias(("mail_postmaster",), ((("mail_postmaster",), postmaster),)))
+            if role not in accounts:
+                names.aliases.setdefault(role, _Alias(here, ((here, "postmaster"),)))
     return names
 
 
@@ -95,7 +110,7 @@ def _add(
     verdict = alias_problem(local)
     if verdict:
         findings.append(Finding(path, text, *verdict))
-    elif at and domain not in names.domains:
+    elif at and names.domains and domain not in names.domains:
         remedy = "Add the domain to mail_domains, or write the name without it."
         findings.append(Finding(path, text, "is an alias of a domain that is not served here", remedy))
     elif local in names.accounts and domain in ("", *names.domains[:1]):
@@ -111,6 +126,8 @@ def _add(
 
 
 def _targets(path: Steps, targets: object, findings: list[Finding]) -> tuple[tuple[Steps, str], ...]:
+    if isinstance(targets, str):
+        return ((path, targets),)
     if not isinstance(targets, list):
         findings.append(Finding(path, targets, "is not a list of targets", "Write a list, for example [alice]."))
         return ()
@@ -130,11 +147,11 @@ def _check_target(names: _Names, path: Steps, target: str) -> Finding | None:
     """What is wrong with one target, if anything."""
     if names.follow(target) is not None:
         return None
-    local, at, domain = target.rpartition("@")
-    if at and domain not in names.domains:
+    here = names.here(target)
+    if here is None:
         verdict = address_problem(target)
         return Finding(path, target, *verdict) if verdict else None
-    account = local if at else target
+    account = here[0]
     state = names.accounts.get(account)
     if state == "absent":
         return Finding(path, target, "is an account that is absent", "Name one that is present.")
@@ -150,9 +167,8 @@ def _check_postmaster(values: dict[str, Any], names: _Names) -> list[Finding]:
     reader = values.get("mail_postmaster")
     if not isinstance(reader, str):
         return []
-    local, at, domain = reader.rpartition("@")
-    account = reader if not at else local if domain in names.domains else None
-    if account is None or names.accounts.get(account) != "disabled":
+    here = names.here(reader)
+    if here is None or names.accounts.get(here[0]) != "disabled":
         return []
     remedy = "Name an account that somebody reads (RFC 5321 section 4.5.1)."
     return [Finding(("mail_postmaster",), reader, "is an account that is disabled", remedy)]
@@ -181,7 +197,3 @@ def _loops(names: _Names) -> list[Finding]:
     for name in names.aliases:
         visit(name, [])
     return findings
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

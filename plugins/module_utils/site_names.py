@@ -28,8 +28,10 @@ _SYSTEM_ACCOUNTS = """
     debian-exim sendmail smmta smmsp cyrus mysql postgres redis fail2ban certbot ubuntu debian admin
 """
 SYSTEM_ACCOUNTS = frozenset(_SYSTEM_ACCOUNTS.split())
-# Addresses that every domain owes (RFC 5321 section 4.5.1, RFC 2142); mail_postmaster reads them.
-ROLE_ADDRESSES = ("postmaster", "abuse", "hostmaster", "root")
+# Addresses that mail_postmaster reads: a domain owes them, or programs write to them (RFC 5321 section 4.5.1, RFC 2142).
+ROLE_ADDRESSES = ("postmaster", "abuse", "hostmaster", "root", "mailer-daemon", "noc", "security", "webmaster")
+# Those of them that a person must not bear as a login name.
+_NO_PERSONS = ("postmaster", "abuse", "hostmaster", "mailer-daemon")
 # Names that the proof makes and removes.
 _OURS = "valija"
 
@@ -87,7 +89,7 @@ def account_problem(name: str) -> Verdict:
         )
     if len(name) > _ACCOUNT_CHARACTERS:
         return f"is longer than {_ACCOUNT_CHARACTERS} characters", "Use a shorter name, and an alias for the long one."
-    if name in ROLE_ADDRESSES and name != "root":
+    if name in _NO_PERSONS:
         return "is an address that mail_postmaster reads", "Choose another name, and name it in mail_postmaster."
     if name in SYSTEM_ACCOUNTS or name.startswith("systemd-"):
         return "is a name of the system", "Choose another name: Valija leaves system accounts alone."

@@ -1,0 +1,80 @@
+"""`valija check`: what is wrong with a site's inventory, found without touching a host."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from typing import Any
+
+import click
+from rich.console import Console
+
+from valija import inventory_files, options
+from valija.messages import _
+from valija.progress import Progress
+from valija.runner import Outcome, run_playbook
+
+_PLACE = re.compile(r"(?P<file>[^:\n]+)(?::(?P<line>\d+))?: (?P<text>.+)")
+
+
+@click.command(
+    help=_(
+        "Say what is wrong with a site's inventory, without touching a host.\n\n"
+        "Each finding names the file and the line, the value, and what to do. All findings are told at once.\n\n"
+        "Exit code: 0 no findings, 2 findings."
+    )
+)
+@options.inventory
+@options.limit
+@options.extra_vars
+@options.verbosity
+@options.vault_password_file
+@options.ask_vault_pass
+@options.as_json
+def command(inventory: tuple[str, ...], as_json: bool, **given: Any) -> int:
+    """Look at the files first, then at the values, with Ansible's own precedence of variables."""
+    hosts = 0
+    findings = inventory_files.findings(inventory)
+    if not findings:
+        outcome = run_playbook("check", inventory, progress=Progress(Console(file=io.StringIO())), **given)
+        hosts, findings = len(outcome.record.tallies), _findings(outcome, inventory)
+    if as_json:
+        click.echo(json.dumps({"hosts": hosts, "findings": [_parts(line) for line in findings]}, indent=2))
+    elif findings:
+        click.echo("\n".join(findings))
+    else:
+        words = _("1 host, no findings") if hosts == 1 else _("{count} hosts, no findings")
+        click.echo(words.format(count=hosts))
+    return 2 if findings else 0
+
+
+def _findings(outcome: Outcome, inventory: tuple[str, ...]) -> list[str]:
+    """Each finding once, although every host of a group has it."""
+    found = [line for failure in outcome.failures for line in failure.message.splitlines()]
+    if outcome.exit_code and not found:
+        found = _own_errors(outcome, inventory)
+    return list(dict.fromkeys(found))
+
+
+def _own_errors(outcome: Outcome, inventory: tuple[str, ...]) -> list[str]:
+    """What Ansible said when it could not even begin."""
+    if outcome.record.empty_plays:
+        return [_("No host of the inventory is in the group mail. Put the mail hosts below mail: hosts: in hosts.yml.")]
+    words = outcome.errors.replace("[ERROR]: ", "").strip()
+    if "vault secrets" in words or "Decryption failed" in words:
+        words = _(
+            "{path}: is encrypted and cannot be read. Give the vault's password: --vault-password-file or "
+            "--ask-vault-pass, or vault_password_file in the site's ansible.cfg."
+        )
+        return [words.format(path=path) for path in inventory_files.encrypted(inventory)]
+    return [line for line in words.splitlines() if line.strip()] or [_("Ansible ended without saying why.")]
+
+
+def _parts(line: str) -> dict[str, str | int | None]:
+    """A finding as values; `file` is null where it has none."""
+    match = _PLACE.fullmatch(line)
+    if not match:
+        return {"file": None, "line": None, "text": line}
+    number = match["line"]
+    return {"file": match["file"], "line": int(number) if number else None, "text": match["text"]}
