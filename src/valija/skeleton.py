@@ -110,7 +110,8 @@ def _without_password(account: Mapping[str, Any]) -> dict[str, Any]:
     """The account with its password by reference, in the order in which a person would write it."""
     if "password" not in account:
         return dict(account)
-    reference = f'{{{{ vault_passwords["{account["name"]}"] }}}}'
+    name = account["name"]
+    reference = f'{{{{ vault_passwords["{name}"] }}}}'
     return {key: reference if key == "password" else value for key, value in account.items()}
 
 

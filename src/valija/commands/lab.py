@@ -53,7 +53,7 @@ def up(
             progress,
             profile=profile,
             settings=parse_settings(settings) if settings else None,
-            peer=peer,
+            with_peer=peer,
         )
     table = Table(_("Host"), _("Name"), "IPv4", "IPv6")
     for host in lab.hosts:
