@@ -1,0 +1,90 @@
+# Copyright: The Valija developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The control node's part of accounts: refuse a wrong list without a remote call, send a right one."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible_collections.valija.mailserver.plugins.module_utils.account import read_accounts
+from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import is_gone, run_module
+
+# How long another controller may take with the host, and how long one remote call waits for it, in seconds.
+PATIENCE_SECONDS = 900
+WAIT_SECONDS = 20
+
+# How many of many names a line shows.
+SHOWN_NAMES = 10
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset(
+        {
+            "accounts",
+            "group",
+            "home",
+            "password_policy",
+            "enforce",
+            "hash_scheme",
+            "hash_cost",
+            "report_unlisted",
+            "release_lock",
+        }
+    )
+    _requires_connection = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        wanted = self._task.args.get("accounts")
+        if not isinstance(wanted, list):
+            raise AnsibleActionFail("accounts: a list of accounts is needed")
+        try:
+            text = json.dumps(wanted)
+        except TypeError as error:
+            raise AnsibleActionFail(f"accounts: {error}") from error
+        _, refusals = read_accounts(json.loads(text))
+        if refusals:
+            lines = [f"mail_accounts: {refusal}" for refusal in refusals]
+            return {**result, "failed": True, "msg": "\n".join(lines), "valija_refused": "inventory"}
+        answer = self._call({**self._task.args, "accounts": text}, variables)
+        self._say(answer, str(variables.get("inventory_hostname", "")))
+        return {**result, **answer}
+
+    def _call(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """One remote call, repeated only while another controller has the host."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        waiting = {"wait_seconds": WAIT_SECONDS, "gone": ""}
+        while True:
+            answer = run_module(self, "accounts", {**args, **waiting}, variables)
+            if "held_by" not in answer:
+                return answer
+            holder = answer["held_by"]
+            if holder and is_gone(holder):
+                waiting["gone"] = str(holder["id"])
+            elif time.monotonic() > deadline:
+                return {
+                    "failed": True,
+                    "valija_refused": "host",
+                    "msg": f"{answer['msg']}. Wait for it to end, or end it.",
+                }
+            else:
+                display.display(f"waiting: {answer['msg']}", color="yellow")
+
+    def _say(self, answer: dict[str, Any], host: str) -> None:
+        """Show what is not an error and still needs a person."""
+        for note in answer.get("notes", [])[:SHOWN_NAMES]:
+            display.display(f"{host}: {note}", color="yellow")
+        unlisted = answer.get("unlisted", [])
+        if unlisted:
+            names = ", ".join(unlisted[:SHOWN_NAMES]) + (" ..." if len(unlisted) > SHOWN_NAMES else "")
+            text = f"{len(unlisted)} accounts are on the host and not in mail_accounts; they were left alone: {names}"
+            display.display(f"{host}: {text}", color="yellow")
