@@ -99,7 +99,9 @@ def render_master_cf(services: Mapping[str, Mapping[str, Any] | None]) -> str:
         command = str(service.get("command") or "")
         if not _SERVICE.fullmatch(command):
             raise ValueError(f"master.cf: {key}: not a command: {command!r}")
-        lines.append(" ".join([f"{columns[0]:<9}", f"{columns[1]:<5}", *(f"{text:<7}" for text in columns[2:]), command]))
+        lines.append(
+            " ".join([f"{columns[0]:<9}", f"{columns[1]:<5}", *(f"{text:<7}" for text in columns[2:]), command])
+        )
         for option, value in (service.get("options") or {}).items():
             lines.append(f"    -o {_option(key, option, value)}")
         for argument in service.get("arguments") or []:
