@@ -62,7 +62,7 @@ def up(
     for account, password in lab.passwords.items():
         if account not in known:
             click.echo(_("Account {name}, password {password}").format(name=account, password=password))
-    click.echo(_("Site: {path}").format(path=lab.site))
+    click.echo(_("Site: {path}").format(path=lab.site_dir))
 
 
 @command.command()
@@ -86,7 +86,7 @@ def list_command(as_json: bool) -> None:
     for lab in labs:
         running = _("yes") if lab.is_running() else _("no")
         for host in lab.hosts:
-            table.add_row(lab.name, running, host.name, host.ipv4, host.ipv6, str(lab.site))
+            table.add_row(lab.name, running, host.name, host.ipv4, host.ipv6, str(lab.site_dir))
     Console().print(table)
 
 
@@ -95,7 +95,7 @@ def describe(lab: Lab) -> dict[str, Any]:
     return {
         "name": lab.name,
         "running": lab.is_running(),
-        "site": str(lab.site),
+        "site": str(lab.site_dir),
         "hosts": [
             {"name": host.name, "hostname": host.hostname, "ipv4": host.ipv4, "ipv6": host.ipv6} for host in lab.hosts
         ],

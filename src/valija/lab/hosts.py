@@ -42,10 +42,11 @@ class Wanted:
 
 
 def ensure(place: Place, wanted: Wanted) -> None:
-    """Have the container booted: the one from before when it can be, else a new one."""
+    """Have the container booted with its files: the one from before when it can be, else a new one."""
     if not create(place, wanted):
         try:
             wait_for_boot(wanted.container)
+            put(wanted.container, wanted.files)
             return
         except ValijaError:
             remove_containers([wanted.container])

@@ -31,6 +31,7 @@ from valija.messages import _
 
 REPOSITORY = "valija-lab"
 BUILDER = "valija-build-"
+PEER_PACKAGES = ("knot", "python3-aiosmtpd")
 CONTENT_LABEL = "org.valija.content"
 APT_CACHE = "/var/cache/valija-apt"
 
@@ -81,14 +82,12 @@ def _packages(release: Release, progress: Progress) -> str:
 
 
 def _peer(release: Release, progress: Progress) -> str:
-    from valija.lab.peer import PACKAGES
-
     name = f"{REPOSITORY}/peer:latest"
     base = _bare(release, progress)
-    if _is_current(name, content := _digest(*PACKAGES, inspect("image", base, "{{.Id}}"))):
+    if _is_current(name, content := _digest(*PEER_PACKAGES, inspect("image", base, "{{.Id}}"))):
         return name
     progress(_("Build the image of the peer"))
-    _build(base, name, release, ["sh", "-euc", _script("install.sh"), "install", "", *PACKAGES], content)
+    _build(base, name, release, ["sh", "-euc", _script("install.sh"), "install", "", *PEER_PACKAGES], content)
     return name
 
 

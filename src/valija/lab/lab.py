@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import shutil
-import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from valija.errors import InputError, ValijaError
-from valija.lab import engine, hosts, images, network, releases, site
-from valija.lab.addresses import Slot
+from valija.errors import InputError
+from valija.lab import engine, hosts, images, network, peer, releases, site, ssh
+from valija.lab.addresses import PEER, Slot
 from valija.lab.hosts import File, Wanted
-from valija.lab.state import Host, Place, Progress, Record, hosts_of, quiet, state_home, write_private
+from valija.lab.images import remove_all as remove_images
+from valija.lab.state import Host, Place, Progress, Record, hosts_of, quiet, state_home
 from valija.messages import _
 
 ACCOUNTS = ("alice", "bob")
+CA_PATH = "/usr/local/share/ca-certificates/valija-lab.crt"
+ENGINE_RESOLVER = "127.0.0.11"
 
 
 class Lab:
@@ -39,7 +39,7 @@ class Lab:
         return self.place.name
 
     @property
-    def site(self) -> Path:
+    def site_dir(self) -> Path:
         """The folder with the inventory and ansible.cfg, as `valija init` writes it."""
         return self.place.site
 
@@ -72,7 +72,7 @@ class Lab:
         *,
         profile: str | None = None,
         settings: dict[str, Any] | None = None,
-        peer: bool | None = None,
+        with_peer: bool | None = None,
     ) -> None:
         """Bring the lab to what is asked for; what is not given stays as it was, or is the default in a new lab.
 
@@ -88,22 +88,36 @@ class Lab:
             record.image = image or record.image
             record.profile = profile or record.profile
             record.settings = record.settings if settings is None else settings
-            record.peer = record.peer if peer is None else peer
+            record.peer = record.peer if with_peer is None else with_peer
             for account in ACCOUNTS:
                 record.passwords.setdefault(account, secrets.token_urlsafe(12))
+            record.relay_password = record.relay_password or secrets.token_urlsafe(12)
             self.place.write(record)
 
             names = {release.name: images.ensure(release, record.image, progress) for release in chosen}
+            if record.peer:
+                names["peer"] = images.ensure(releases.RELEASES[peer.RELEASE], "peer", progress)
             record.slot = network.ensure(self.place).number
             self.place.write(record)
-            _keys(self.place, [host.name for host in self.hosts])
+            ssh.make_keys(self.place, self.hosts)
+            peer.make_certificates(self.place, self.slot)
             self._remove_leftovers()
-            self._write_site()
+            site.write(self.place, record, self.slot, self.hosts)
             progress(_("Start {hosts}").format(hosts=", ".join(host.name for host in self.hosts)))
             with ThreadPoolExecutor() as pool:
-                list(pool.map(lambda host: self._start(host, names[host.release]), self.hosts))
+                started = [pool.submit(self._start_host, host, names[host.release]) for host in self.hosts]
+                if record.peer:
+                    started.append(
+                        pool.submit(peer.start, self.place, self.slot, self.hosts, record.relay_password, names["peer"])
+                    )
+            for each in started:
+                each.result()
 
-    def _start(self, host: Host, image: str) -> None:
+    def _start_host(self, host: Host, image: str) -> None:
+        files = {
+            **ssh.files(self.place, host),
+            CA_PATH: File(peer.ca_certificate(self.place)),
+        }
         hosts.ensure(
             self.place,
             Wanted(
@@ -113,30 +127,23 @@ class Lab:
                 release=host.release,
                 ipv4=host.ipv4,
                 ipv6=host.ipv6,
-                files={
-                    "/root/.ssh/authorized_keys": File(self.place.key.with_suffix(".pub").read_bytes(), 0o600),
-                    "/etc/ssh/ssh_host_ed25519_key": File(_host_key(self.place, host.name).read_bytes(), 0o600),
-                    "/etc/ssh/ssh_host_ed25519_key.pub": File(
-                        _host_key(self.place, host.name).with_suffix(".pub").read_bytes()
-                    ),
-                },
+                files=files,
             ),
+        )
+        resolver = self.slot.ipv4(PEER) if self.record.peer else ENGINE_RESOLVER
+        hosts.run(
+            host.container,
+            f"echo 'nameserver {resolver}' >/etc/resolv.conf; "
+            # The second line of the certificate tells whether it is among the trusted ones already.
+            f'grep -qF "$(sed -n 2p {CA_PATH})" /etc/ssl/certs/ca-certificates.crt || '
+            "update-ca-certificates >/dev/null 2>&1",
         )
         hosts.wait_for_greeting(host.ipv4, 22, b"SSH-")
 
     def _remove_leftovers(self) -> None:
         """Remove containers of this lab that nobody asks for any more."""
-        wanted = {host.container for host in self.hosts}
+        wanted = {host.container for host in self.hosts} | ({peer.container(self.place)} if self.record.peer else set())
         engine.remove_containers(set(engine.labelled("container", self.place.labels)) - wanted)
-
-    def _write_site(self) -> None:
-        """Write the site when it is new or something else is asked for; an edited one stays until then."""
-        asked = [self.record.releases, self.record.profile, self.record.settings, self.record.peer, self.record.slot]
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
-        if digest != self.record.site_digest or not (self.site / "hosts.yml").exists():
-            site.write(self.place, self.record, self.hosts)
-            self.record.site_digest = digest
-            self.place.write(self.record)
 
     def down(self, images: bool = False, progress: Progress = quiet) -> list[str]:
         """Remove the lab's containers, network and folder, with `images` also the images and caches of the lab.
@@ -146,16 +153,13 @@ class Lab:
         engine.require_engine()
         with self.place.locked(progress):
             progress(_("Remove the lab {name}").format(name=self.name))
+            ssh.close_connections(self.place)
             engine.remove_containers(engine.labelled("container", self.place.labels))
             for name in engine.labelled("network", self.place.labels):
                 engine.docker("network", "rm", name)
             shutil.rmtree(self.place.directory, ignore_errors=True)
             self.record = Record()
-            return _remove_images() if images else []
-
-
-def _remove_images() -> list[str]:
-    return images.remove_all()
+            return remove_images() if images else []
 
 
 def list_labs() -> list[Lab]:
@@ -163,27 +167,3 @@ def list_labs() -> list[Lab]:
     if not state_home().is_dir():
         return []
     return [Lab.load(path.parent.name) for path in sorted(state_home().glob("*/lab.json"))]
-
-
-def _host_key(place: Place, host: str) -> Path:
-    return place.key.with_name(f"host_{host}")
-
-
-def _keys(place: Place, names: list[str]) -> None:
-    """Make the lab's key and its hosts' keys once, and the file of known hosts from them."""
-    place.key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for path in (place.key, *(_host_key(place, name) for name in names)):
-        if path.with_suffix(".pub").exists():
-            continue
-        path.unlink(missing_ok=True)
-        tool = shutil.which("ssh-keygen")
-        if tool is None:
-            raise ValijaError(_("There is no ssh-keygen. Install it: apt-get install openssh-client"))
-        subprocess.run(
-            [tool, "-q", "-t", "ed25519", "-N", "", "-C", f"valija lab {place.name}", "-f", str(path)], check=True
-        )
-    lines = []
-    for host in hosts_of(place, place.read()):
-        public = " ".join(_host_key(place, host.name).with_suffix(".pub").read_text().split()[:2])
-        lines.append(f"{host.ipv4},{host.ipv6} {public}\n")
-    write_private(place.known_hosts, "".join(lines))

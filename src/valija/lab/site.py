@@ -2,54 +2,43 @@
 
 from __future__ import annotations
 
-import os
+import hashlib
+import json
+from collections.abc import Sequence
 from typing import Any
 
-import yaml
+from valija.lab import peer, ssh
+from valija.lab.addresses import Slot
+from valija.lab.state import Host, Place, Record
+from valija.skeleton import SiteHost, write_site
 
-from valija.lab.state import Host, Place, Record, write_private
 
-
-def write(place: Place, record: Record, hosts: list[Host]) -> None:
-    """Write inventory, settings and secrets."""
-    files: dict[str, Any] = {
-        "hosts.yml": {"mail": {"hosts": {host.name: None for host in hosts}}},
-        "group_vars/all/mail.yml": {
-            **({"mail_domain": hosts[0].domain} if len(hosts) == 1 else {}),
-            "mail_profile": record.profile,
-            "mail_postmaster": "alice",
-            "mail_accounts": [
-                {"name": name, "password": f"{{{{ mail_password_of.{name} }}}}"} for name in record.passwords
-            ],
-            **record.settings,
-        },
-        "group_vars/all/secrets.yml": {"mail_password_of": record.passwords},
+def write(place: Place, record: Record, slot: Slot, hosts: Sequence[Host]) -> None:
+    """Write the site when it is new or something else is asked for; until then, what a user changed in it stays."""
+    several = len(hosts) > 1
+    asked: dict[str, Any] = {
+        "domain": "" if several else hosts[0].domain,
+        "postmaster": next(iter(record.passwords)),
+        "profile": record.profile,
+        "settings": {**record.settings, "prove_peer_relay_password": record.relay_password},
+        "extra_group_vars": {"prove_peer": peer.described(slot)} if record.peer else {},
     }
-    for host in hosts:
-        files[f"host_vars/{host.name}.yml"] = {
-            **({"mail_domain": host.domain} if len(hosts) > 1 else {}),
-            **connection(place, host),
-        }
-    for path, content in files.items():
-        write_private(place.site / path, "---\n" + yaml.safe_dump(content, sort_keys=False))
-    write_private(
-        place.site / "ansible.cfg",
-        "[defaults]\ninventory = hosts.yml\ninject_facts_as_vars = false\nhost_key_checking = true\n\n"
-        "[ssh_connection]\npipelining = true\n",
+    accounts = [{"name": name, "password": password} for name, password in record.passwords.items()]
+    members = {
+        host.name: {**({"mail_domain": host.domain} if several else {}), **ssh.connection(place, host)}
+        for host in hosts
+    }
+    digest = hashlib.sha256(json.dumps([asked, accounts, members], sort_keys=True).encode()).hexdigest()[:16]
+    if digest == record.site_digest and (place.site / "hosts.yml").exists():
+        return
+    for left in (*place.site.glob("host_vars/*.yml"), *place.site.glob("group_vars/all/extra.yml")):
+        left.unlink()
+    write_site(
+        place.site,
+        hosts=[SiteHost(host.name, host.ipv4, variables=members[host.name]) for host in hosts],
+        accounts=accounts,
+        overwrite=True,
+        **asked,
     )
-
-
-def connection(place: Place, host: Host) -> dict[str, Any]:
-    """How Ansible reaches a host of the lab."""
-    control = place.directory / "cp"
-    values: dict[str, Any] = {
-        "ansible_host": host.ipv4,
-        "ansible_user": "root",
-        "ansible_python_interpreter": "/usr/bin/python3",
-        "ansible_ssh_private_key_file": str(place.key),
-        "ansible_ssh_common_args": f"-o UserKnownHostsFile={place.known_hosts} -o IdentitiesOnly=yes",
-    }
-    # A Unix socket's path has 107 characters at most; ssh adds 17 of its own while it makes one.
-    if len(os.fspath(control)) < 75:
-        values["ansible_control_path_dir"] = str(control)
-    return values
+    record.site_digest = digest
+    place.write(record)

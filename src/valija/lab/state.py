@@ -53,6 +53,7 @@ class Record:
     profile: str = "internet"
     settings: dict[str, Any] = field(default_factory=dict)
     passwords: dict[str, str] = field(default_factory=dict)
+    relay_password: str = ""
     site_digest: str = ""
 
 
