@@ -1,0 +1,97 @@
+# Copyright: The Valija developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The control node's part of configure: render the templates, send one call, and ship an archive only when it is asked for."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.template import Templar, trust_as_template
+from ansible_collections.valija.mailserver.plugins.module_utils import trees
+from ansible_collections.valija.mailserver.plugins.modules.configure import DOCUMENTATION
+from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import run_module
+
+
+def _specification(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The argument specification that the module's documentation states."""
+    kept = ("type", "elements", "required", "default", "choices")
+    specification: dict[str, Any] = {}
+    for name, option in options.items():
+        specification[name] = {key: option[key] for key in kept if key in option}
+        if "suboptions" in option:
+            specification[name]["options"] = _specification(option["suboptions"])
+    return specification
+
+
+SPECIFICATION = _specification(yaml.safe_load(DOCUMENTATION)["options"])
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        variables = task_vars or {}
+        super().run(tmp, variables)
+        _, args = self.validate_argument_spec(SPECIFICATION)
+        _must_know_services(args)
+        templar = self._template_engine(variables)
+        request = {**args, "files": [self._rendered(entry, templar) for entry in args["files"]]}
+        request["trees"] = [
+            {**tree, "digest": tree["digest"] or trees.digest_of_archive(tree["archive"])} for tree in args["trees"]
+        ]
+        result = self._call(request, variables)
+        needs = result.pop("needs", [])
+        if needs:
+            request["trees"] = [_with_archive(tree) if tree["path"] in needs else tree for tree in request["trees"]]
+            result = self._call(request, variables)
+        result.pop("invocation", None)
+        return result
+
+    def _call(self, request: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        payload = base64.b64encode(zlib.compress(json.dumps(request).encode())).decode()
+        return run_module(self, "configure", {"payload": payload}, variables)
+
+    def _template_engine(self, variables: dict[str, Any]) -> Templar:
+        """The task's templating, with the search path for includes that ansible.builtin.template has."""
+        paths = [*variables.get("ansible_search_path", []), self._loader.get_basedir()]
+        search = [found for path in paths for found in (str(Path(path) / "templates"), path)]
+        return self._templar.copy_with_new_env(searchpath=search, available_variables=variables)
+
+    def _rendered(self, entry: dict[str, Any], templar: Templar) -> dict[str, Any]:
+        """A wanted file with its content as text."""
+        if entry["state"] != "file" or entry["content"] is not None:
+            return entry
+        name = entry["template"] or f"{entry['path'].lstrip('/')}.j2"
+        try:
+            source = self._find_needle("templates", name)
+            text = self._loader.get_text_file_contents(source)
+            rendered = templar.template(trust_as_template(text), escape_backslashes=False)
+        except AnsibleError as error:
+            raise AnsibleActionFail(f"The template for {entry['path']} cannot be rendered: {error}") from error
+        return {**entry, "content": str(rendered)}
+
+
+def _with_archive(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {**tree, "archive_base64": base64.b64encode(Path(tree["archive"]).read_bytes()).decode()}
+
+
+def _must_know_services(args: Mapping[str, Any]) -> None:
+    """A file can only restart a service of the same call: a misspelt name would be a restart that never comes."""
+    known = {service["name"] for service in args["services"]}
+    items: Iterable[Mapping[str, Any]] = [*args["files"], *args["trees"]]
+    for item in items:
+        unknown = {*item["restarts"], *item["reloads"]} - known
+        if unknown:
+            raise AnsibleActionFail(
+                f"configure: {item['path']} names services that are not among `services`: {', '.join(sorted(unknown))}"
+            )

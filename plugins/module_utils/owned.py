@@ -1,0 +1,35 @@
+"""Which files on the host are ours already: a list for each role, so that our own former content is never kept as a stranger's.
+
+Most files say so in their header; some grammars have no comments (/etc/mailname).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from ansible_collections.valija.mailserver.plugins.module_utils import files
+
+ROOT = Path("/var/lib/valija/owned")
+
+
+class Owned:
+    """The list of one role."""
+
+    def __init__(self, role: str, root: Path = ROOT) -> None:
+        self._file = root / f"{role}.json"
+        self.paths: frozenset[str] = frozenset()
+        try:
+            self.paths = frozenset(json.loads(self._file.read_text()))
+        except (OSError, ValueError):
+            pass
+
+    def add(self, paths: Iterable[str]) -> None:
+        """Remember more paths; writes only when one is new."""
+        known = self.paths | frozenset(paths)
+        if known == self.paths:
+            return
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.write_file(str(self._file), (json.dumps(sorted(known), indent=1) + "\n").encode(), 0, 0, 0o600)
+        self.paths = known

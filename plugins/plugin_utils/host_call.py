@@ -1,0 +1,86 @@
+"""How our action plugins call our modules: as the owner of the host's lock."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+COLLECTION = "valija.mailserver"
+
+
+def _started(pid: int) -> str:
+    """When a process began, in clock ticks since boot (proc_pid_stat(5), field 22); empty where there is no /proc, and for a
+    process that ended and waits for its parent."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state == "Z" else fields[18]
+    except (OSError, ValueError, IndexError):
+        return ""
+
+
+@functools.cache
+def process_space() -> str:
+    """Names this kernel and process namespace: two processes with equal spaces see each other's process numbers."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return socket.gethostname()
+
+
+@functools.cache
+def lock_owner() -> dict[str, Any]:
+    """This controller, for the module parameter ``_lock_owner``: the ansible-playbook process, parent of every worker.
+
+    Its id is derived from the process alone, so that every worker of a run computes the same.
+    """
+    pid = os.getppid()
+    started = _started(pid)
+    return {
+        "id": f"{process_space()}/{pid}/{started}",
+        "node": socket.gethostname(),
+        "space": process_space(),
+        "user": getpass.getuser(),
+        "pid": pid,
+        "since": _since(started),
+    }
+
+
+def _since(started: str) -> str:
+    """When the process began, ISO 8601 in UTC."""
+    seconds = time.time()
+    if started:
+        seconds -= time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def is_gone(holder: Mapping[str, Any]) -> bool:
+    """Whether the holder of a lock was a process of this control node that has ended."""
+    if holder.get("space") != process_space():
+        return False
+    pid = int(holder["pid"])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return str(holder["id"]) != f"{process_space()}/{pid}/{_started(pid)}"
+
+
+def run_module(action: ActionBase, name: str, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    """Call the module ``name`` of this collection on the host, with the lock's owner; one remote call."""
+    result: dict[str, Any] = action._execute_module(
+        module_name=f"{COLLECTION}.{name}",
+        module_args={**args, "_lock_owner": lock_owner()},
+        task_vars=task_vars,
+    )
+    return result
