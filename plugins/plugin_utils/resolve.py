@@ -40,19 +40,28 @@ def resolve(path: Steps, raw: Any, templar: Any) -> tuple[Any, list[tuple[Steps,
     return [part(position, value) for position, value in enumerate(raw)], failures
 
 
-def without_unresolved(value: Any) -> Any:
-    """The value without what could not be resolved: keys leave their mapping, items become empty mappings."""
+def with_placeholders(value: Any) -> Any:
+    """The value with a text for each part that could not be resolved, so that rules see that something is there."""
     if isinstance(value, dict):
-        return {key: without_unresolved(part) for key, part in value.items() if part is not UNRESOLVED}
+        return {key: with_placeholders(part) for key, part in value.items()}
     if isinstance(value, list):
-        return [{} if part is UNRESOLVED else without_unresolved(part) for part in value]
-    return value
+        return [with_placeholders(part) for part in value]
+    return repr(value) if value is UNRESOLVED else value
+
+
+def is_whole(value: Any) -> bool:
+    """Whether every part of the value could be resolved."""
+    if isinstance(value, dict):
+        return all(is_whole(part) for part in value.values())
+    if isinstance(value, list):
+        return all(is_whole(part) for part in value)
+    return value is not UNRESOLVED
 
 
 def failure(path: Steps, error: AnsibleError) -> Finding:
     """What a person is told about a value that could not be resolved."""
     reason = str(error).splitlines()[0].rstrip(".")
-    if "vault" in reason.lower() or "decrypt" in reason.lower():
+    if "vault secrets" in reason or "Decryption failed" in reason:
         remedy = "Give the vault's password: vault_password_file in ansible.cfg, or ANSIBLE_VAULT_PASSWORD_FILE."
         return Finding(path, None, "is encrypted and cannot be read", remedy)
     return Finding(path, None, f"cannot be resolved ({reason})", "Set what the template names, or correct it.")

@@ -12,8 +12,9 @@ from ansible_collections.valija.mailserver.plugins.plugin_utils.places import Pl
 from ansible_collections.valija.mailserver.plugins.plugin_utils.resolve import (
     UNRESOLVED,
     failure,
+    is_whole,
     resolve,
-    without_unresolved,
+    with_placeholders,
 )
 from ansible_collections.valija.mailserver.plugins.plugin_utils.role_specs import (
     known_names,
@@ -49,7 +50,7 @@ def findings(roles: list[str], task_vars: dict[str, Any], templar: Any) -> list[
         finding for name in values if name in own for finding in check_value((name,), values[name], options[name])
     ]
     unknown_keys = [finding for finding in by_spec if finding.problem == NOT_KNOWN]
-    judged = [*unknown_keys, *check_site(without_unresolved(values)), *by_spec]
+    judged = [*unknown_keys, *check_site(with_placeholders(values)), *by_spec]
     for finding in _first_of_each(judged, primary):
         (primary if finding.path[0] in own else derived).append(finding)
 
@@ -121,7 +122,7 @@ def _first_of_each(judged: list[Finding], before: list[Finding]) -> list[Finding
 
 def _left_over(options: dict[str, Any], values: dict[str, Any]) -> list[Finding]:
     """What ansible-core would refuse later and no rule above has found."""
-    given = {name: without_unresolved(value) for name, value in values.items() if value is not UNRESOLVED}
+    given = {name: value for name, value in values.items() if is_whole(value)}
     asked = {name: option for name, option in options.items() if name in given}
     result = ArgumentSpecValidator(asked).validate(given, validate_role_argument_spec=True)
     messages = remove_values(list(result.error_messages), result._no_log_values)
