@@ -26,8 +26,10 @@ STYLES = {"passed": "green", "failed": "bold red", "waiting": "yellow", "skipped
 def new_folder(inventory: Sequence[str], now: datetime | None = None) -> Path:
     """The folder of a report nobody named: reports/SITE/TIME in the user's state folder (XDG_STATE_HOME)."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    first = Path(inventory[0])
-    site = (first if first.is_dir() else first.parent).resolve().name if first.exists() else "hosts"
+    first = Path(inventory[0]).resolve()
+    folder = first if first.is_dir() else first.parent
+    name = folder.parent.name if folder.name == "site" else folder.name
+    site = name if first.exists() else "hosts"
     moment = (now or datetime.now(UTC)).strftime("%Y-%m-%dT%H-%M-%SZ")
     return state / "valija" / "reports" / site / moment
 

@@ -18,7 +18,7 @@ GOOD, ON, LATER, BAD = 2, 3, 4, 5
 
 @dataclass(frozen=True)
 class Said:
-    """One line of a transcript, understood: `result` is 2, 3, 4 or 5 as in SMTP, or None; `code` is a part of `text`."""
+    """One line of a transcript, understood: `result` is 2, 3, 4 or 5 as in SMTP, or None; `text` begins with `code`."""
 
     at: float
     who: str
@@ -98,6 +98,8 @@ def _smtp() -> Reader:
             words = _word(vocabulary.SMTP_EXTENSIONS, keyword[1].upper())
         elif seen:
             words = ""
+        elif last in ("EHLO", "LHLO") and result == GOOD and text[3:4] == "-":
+            words = _("Its name; the lines that follow say what it can do.")
         elif last == "." and result == GOOD:
             words = _("The server has the message, and answers for it from now on.")
         seen.append(text)
@@ -138,6 +140,9 @@ def _imap_response(tag: str, rest: str) -> tuple[Kind, str, str, int | None]:
     numbered = re.match(r"\d+ (\w+)", rest)
     word = (numbered[1] if numbered else re.split(r"\W", rest, maxsplit=1)[0]).upper()
     words = _word(vocabulary.IMAP_RESPONSES, word)
+    if tag == "*" and word == "OK":
+        bracket = re.match(r"OK \[(\w+)", rest)
+        words = _word(vocabulary.IMAP_CODES, bracket[1]) if bracket else _(vocabulary.SMTP_REPLIES[220])
     if word in results:
         return "reply", words, f"{tag} {word}", results[word]
     return ("reply", words, "", None) if words or tag == "*" else ("data", "", "", None)
@@ -159,7 +164,8 @@ def _pop3() -> Reader:
         result = {"+OK": GOOD, "-ERR": BAD, "+": ON}.get(status)
         verb, _space, argument = last.upper().partition(" ")
         in_data = status == "+OK" and (verb in ("RETR", "TOP", "CAPA") or (verb in ("LIST", "UIDL") and not argument))
-        return "reply", _word(vocabulary.POP3_RESPONSES, status), status if result else "", result
+        words = _word(vocabulary.POP3_RESPONSES, status) if last else _(vocabulary.SMTP_REPLIES[220])
+        return "reply", words, status if result else "", result
 
     return read
 
@@ -174,12 +180,8 @@ def _http() -> Reader:
         if who == "S" and (found := re.match(r"(?:HTTP/[\d.]+ )?([1-5]\d\d)\b", text)) and not in_body[who]:
             status = int(found[1])
             result = {2: GOOD, 3: ON, 4: BAD, 5: BAD}.get(status // 100)
-            return (
-                "reply",
-                _(vocabulary.HTTP_STATUSES.get(status, "")) if status in vocabulary.HTTP_STATUSES else "",
-                (found[0]),
-                result,
-            )
+            known = vocabulary.HTTP_STATUSES.get(status)
+            return "reply", _(known) if known else "", found[0], result
         in_body[who] = in_body[who] or text == ""
         return "data", "", "", None
 

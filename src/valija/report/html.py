@@ -18,7 +18,7 @@ from valija.report.explain import Said, annotate
 
 OUTCOMES = ("passed", "failed", "waiting", "skipped")
 WORDS = {"passed": N_("passed"), "failed": N_("failed"), "waiting": N_("waiting"), "skipped": N_("skipped")}
-MARKS = {"passed": "✓", "failed": "✗", "waiting": "…", "skipped": "–"}
+MARKS = {"passed": "✓", "failed": "✗", "waiting": "…", "skipped": "\N{EN DASH}"}
 
 # The tutorial that the product starts from, step by step.
 STEPS = {

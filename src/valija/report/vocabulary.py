@@ -223,6 +223,16 @@ IMAP_RESPONSES = {
     "+": N_("Go on: the server waits for more."),
 }
 
+# What stands in brackets after an untagged OK (RFC 3501 section 7.1).
+IMAP_CODES = {
+    "ALERT": N_("A notice for the user."),
+    "CAPABILITY": N_("Ready; in brackets what the server can do."),
+    "UIDVALIDITY": N_("The edition of the folder's numbering: while it stays, a message keeps its number."),
+    "UIDNEXT": N_("The number that the next message will get."),
+    "UNSEEN": N_("The first message not yet read."),
+    "PERMANENTFLAGS": N_("The flags that can be kept."),
+}
+
 POP3_COMMANDS = {
     "USER": N_("Names the mailbox."),
     "PASS": N_("Gives the password."),
