@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Generator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Results:
                 "domain": site.domain,
                 "hostname": site.hostname,
                 "addresses": site.addresses,
+                "webmail": site.webmail,
+                "listens": [asdict(listener) for listener in site.listens],
             },
             "valija": __version__,
             "started": self.started,
