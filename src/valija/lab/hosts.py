@@ -103,21 +103,14 @@ def run(container: str, script: str, *, seconds: float = 120) -> str:
 
 
 def wait_for_boot(container: str) -> None:
-    """Wait until systemd says that all is started; a failed unit is an error that names it."""
+    """Wait until systemd has started all that it can."""
     deadline = time.monotonic() + BOOT_SECONDS
     state = ""
     while time.monotonic() < deadline:
         state = attempt("exec", container, "systemctl", "is-system-running").stdout.decode().strip()
-        if state == "running":
+        # Degraded is a host with a failed unit: a mail service without its configuration, or one that a test broke.
+        if state in ("running", "degraded"):
             return
-        if state in ("degraded", "maintenance"):
-            failed = attempt("exec", container, "systemctl", "--failed", "--plain", "--no-legend").stdout.decode()
-            units = ", ".join(line.split()[0] for line in failed.splitlines() if line)
-            raise ValijaError(
-                _("{container} started, but not {units}. Look: docker exec -it {container} bash").format(
-                    container=container, units=units
-                )
-            )
         if inspect("container", container, "{{.State.Running}}") != "true":
             log = attempt("logs", "--tail", "3", container)
             words = (log.stdout + log.stderr).decode(errors="replace").strip()
