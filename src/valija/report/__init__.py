@@ -27,5 +27,5 @@ def write(results: Mapping[str, Any], directory: Path) -> Path:
 def _replace(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text, encoding="utf-8")
+    new.write_text(text, encoding="utf-8", errors="backslashreplace")
     return new.replace(path)
