@@ -86,5 +86,5 @@ class ActionModule(ActionBase):
         unlisted = answer.get("unlisted", [])
         if unlisted:
             names = ", ".join(unlisted[:SHOWN_NAMES]) + (" ..." if len(unlisted) > SHOWN_NAMES else "")
-            text = f"{len(unlisted)} accounts are on the host and not in mail_accounts; they were left alone: {names}"
+            text = f"left alone, for they are not in mail_accounts: {names} ({len(unlisted)} in all)"
             display.display(f"{host}: {text}", color="yellow")

@@ -187,6 +187,6 @@ def _settle_homes(plan: Plan, settings: Settings, repaired: Iterable[str], outco
             owner = plan.homes[name]
             model = skeleton if owner.with_skeleton and skeleton.is_dir() else None
             try:
-                maildir.mend(base / name, owner.uid, owner.gid, model)
+                maildir.make(f"{base}/{name}", owner.uid, owner.gid, model)
             except NotADirectoryError as error:
                 outcome.notes.append(_not_a_folder(name, error))

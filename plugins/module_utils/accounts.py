@@ -145,8 +145,10 @@ def _refusals_of(host: Host, account: Account, gid: int | None, settings: Settin
         yield Refusal(name, "its line in /etc/passwd is damaged", "See what pwck says.")
     elif not host.owned(name, gid):
         problem = f"the host has an account of this name that Valija did not make (uid {entry[2]}, gid {entry[3]})"
-        make_group = "" if gid is not None else f"groupadd -r {settings.group} && "
-        remedy = f"Take another name; or, to hand the account to Valija: {make_group}usermod -g {settings.group} {name}"
+        remedy = "Take another name."
+        if entry[2].isdigit() and int(entry[2]) in host.uids:
+            make_group = "" if gid is not None else f"groupadd -r {settings.group} && "
+            remedy += f" Or hand the account to Valija: {make_group}usermod -g {settings.group} {name}"
         yield Refusal(name, problem, remedy)
     elif entry[5] != home:
         remedy = f"Set accounts_home to where the homes are, or move this one: usermod -m -d {home} {name}"

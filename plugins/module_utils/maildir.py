@@ -20,6 +20,9 @@ MAILDIR = ("Maildir", "Maildir/new", "Maildir/cur", "Maildir/tmp")
 # Below the folder of the homes: what accounts left behind, as <name>-<uid>, for root's eyes only.
 FORMER = ".valija-former"
 
+# Beside it, for a moment: a home that is not whole yet.
+GROWING = ".valija-new"
+
 _PRIVATE_FOLDER = stat.S_IFDIR | 0o700
 _FORMER_NAME = re.compile(r"(?P<name>.+)-(?P<uid>\d+)(?:\.\d+)?")
 
@@ -75,16 +78,41 @@ def problems(home: str, uid: int, gid: int) -> list[str]:
     return found
 
 
-def mend(home: Path, uid: int, gid: int, skeleton: Path | None = None) -> None:
+def make(home: str, uid: int, gid: int, skeleton: Path | None = None) -> None:
+    """Make a home with its Maildir, or mend it when something is there already.
+
+    A home with the files of a `skeleton` (/etc/skel) appears whole, or not at all.
+    """
+    if os.path.lexists(home):
+        mend(home, uid, gid)
+    elif skeleton is None:
+        _fill(home, uid, gid)
+    else:
+        growing = Path(home).with_name(GROWING)
+        shutil.rmtree(growing, ignore_errors=True)
+        shutil.copytree(skeleton, growing, symlinks=True)
+        for path in growing.rglob("*"):
+            os.chown(path, uid, gid, follow_symlinks=False)
+        growing.chmod(0o700)
+        _fill(str(growing), uid, gid)
+        growing.rename(home)
+
+
+def _fill(home: str, uid: int, gid: int) -> None:
+    """Make the folders of a home in which nobody but root can be; it is handed over last."""
+    for part in ("", *MAILDIR):
+        if part or not os.path.lexists(home):
+            os.mkdir(f"{home}/{part}", 0o700)  # noqa: PTH102 - for ten thousand homes a Path costs as much as its folder
+    for part in (*MAILDIR, ""):
+        os.chown(f"{home}/{part}", uid, gid)
+
+
+def mend(home: str, uid: int, gid: int) -> None:
     """Make home and Maildir what they have to be; messages and other files inside are not touched.
 
-    `skeleton` is copied into a home that nobody has moved into yet. No link that the user may have put inside is
-    followed: NotADirectoryError names what is not a folder. The home is handed over last, so a home that still belongs
-    to root is one that was not finished.
+    No link that the user may have put inside is followed: NotADirectoryError names what is not a folder.
     """
     with _folder(home, None) as top:
-        if skeleton is not None and os.fstat(top).st_uid == 0 and uid != 0:
-            _copy_skeleton(skeleton, home, uid, gid)
         with _folder("Maildir", top) as maildir:
             for name in ("new", "cur", "tmp"):
                 with _folder(name, maildir) as folder:
@@ -94,7 +122,7 @@ def mend(home: Path, uid: int, gid: int, skeleton: Path | None = None) -> None:
 
 
 @contextmanager
-def _folder(name: str | Path, parent: int | None) -> Iterator[int]:
+def _folder(name: str, parent: int | None) -> Iterator[int]:
     """A descriptor of a folder, which is made when it is missing."""
     for again in (True, False):
         try:
@@ -113,20 +141,6 @@ def _folder(name: str | Path, parent: int | None) -> Iterator[int]:
 def _hand_over(folder: int, uid: int, gid: int) -> None:
     os.fchown(folder, uid, gid)
     os.fchmod(folder, 0o700)
-
-
-def _copy_skeleton(skeleton: Path, home: Path, uid: int, gid: int) -> None:
-    """Copy what a new user's home begins with (/etc/skel); what is already there stays."""
-    for source in sorted(skeleton.iterdir()):
-        target = home / source.name
-        if target.is_symlink() or target.exists():
-            continue
-        if source.is_dir() and not source.is_symlink():
-            shutil.copytree(source, target, symlinks=True)
-        else:
-            shutil.copy2(source, target, follow_symlinks=False)
-        for path in (target, *target.rglob("*")) if target.is_dir() else (target,):
-            os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def retire(base: Path, name: str, uid: int) -> Path:

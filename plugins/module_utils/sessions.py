@@ -32,15 +32,18 @@ def end_sessions(uids: set[int]) -> None:
 
 
 def _processes(uids: set[int]) -> Iterator[int]:
-    space = Path("/proc/self/ns/pid").stat()
-    for entry in os.scandir("/proc"):
-        try:
-            if entry.name.isdigit() and entry.stat().st_uid in uids:
-                other = Path(entry.path, "ns/pid").stat()
-                if other.st_ino == space.st_ino and other.st_dev == space.st_dev:
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.name.isdigit() and entry.stat().st_uid in uids and _is_of_this_host(Path(entry.path)):
                     yield int(entry.name)
-        except OSError:
-            continue
+
+
+def _is_of_this_host(process: Path) -> bool:
+    """A process of a container has a second number, that of its own space (proc_pid_status(5), NSpid)."""
+    status = (process / "status").read_text(errors="replace")
+    numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+    return len(numbers) <= 1 and "State:\tZ" not in status
 
 
 def _signal(pid: int, number: int) -> None:
