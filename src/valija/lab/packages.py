@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.nativetypes import NativeEnvironment
 
 from valija.errors import ValijaError
@@ -38,10 +38,12 @@ def declared(release: str, roles: Traversable | None = None) -> Declared:
     """The union of `__<role>_packages` and `__<role>_debconf` over the collection's roles."""
     packages: dict[str, None] = {}
     debconf: list[str] = []
-    for role in sorted((roles or collection_roles()).iterdir(), key=lambda folder: folder.name):
+    folder = roles or collection_roles()
+    for role in sorted(folder.iterdir(), key=lambda each: each.name):
         if not role.is_dir():
             continue
-        variables = Variables(role, release)
+        # The vocabulary of all roles comes first, as a dependency's variables do.
+        variables = Variables(role.name, [folder / "mail", role], release)
         packages.update(dict.fromkeys(variables.get(f"__{role.name}_packages", [])))
         for answer in variables.get(f"__{role.name}_debconf", []):
             owner = answer.get("package") or answer["question"].split("/")[0]
@@ -55,13 +57,15 @@ def collection_roles() -> Traversable:
 
 
 class Variables:
-    """A role's defaults and vars, rendered when asked for, as Ansible does; Ansible's own filters are not there."""
+    """Defaults and vars of roles, rendered when asked for, as Ansible does; Ansible's own filters are not there."""
 
-    def __init__(self, role: Traversable, release: str) -> None:
-        self.role = role.name
-        self.values: dict[str, Any] = {"__mail_release": release}
-        for document in (*_documents(role / "defaults"), *_documents(role / "vars")):
-            self.values.update(document)
+    def __init__(self, role: str, folders: Sequence[Traversable], release: str) -> None:
+        self.role = role
+        self.values: dict[str, Any] = {}
+        for folder in folders:
+            for document in (*_documents(folder / "defaults"), *_documents(folder / "vars")):
+                self.values.update(document)
+        self.values["__mail_release"] = release
         self.environment = NativeEnvironment(undefined=StrictUndefined)
 
     def get(self, name: str, default: Any) -> Any:
@@ -81,24 +85,15 @@ class Variables:
         if depth > 20:
             raise TemplateError("a variable refers to itself")
         if isinstance(value, str) and ("{{" in value or "{%" in value):
-            context = _Context(self, depth)
-            return self._render(self.environment.from_string(value).render(context), depth + 1)
+            # Only what the template names is rendered; other variables may need facts of a host.
+            names = meta.find_undeclared_variables(self.environment.parse(value)) & self.values.keys()
+            context = {name: self._render(self.values[name], depth + 1) for name in names}
+            return self.environment.from_string(value).render(context)
         if isinstance(value, list):
             return [self._render(item, depth) for item in value]
         if isinstance(value, dict):
             return {key: self._render(item, depth) for key, item in value.items()}
         return value
-
-
-class _Context(dict[str, Any]):
-    """Renders a variable only when a template names it; the others may need facts of a host."""
-
-    def __init__(self, variables: Variables, depth: int) -> None:
-        super().__init__(variables.values)
-        self.variables, self.depth = variables, depth
-
-    def __getitem__(self, name: str) -> Any:
-        return self.variables._render(self.variables.values[name], self.depth + 1)
 
 
 def _documents(folder: Traversable) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,9 @@ import logging
 import socket
 import ssl
 import sys
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -179,17 +181,16 @@ async def run(config: dict[str, Any]) -> None:
             auth_require_tls=True,
         )
 
-    for place in config["listen"]:
-        family = socket.AF_INET6 if ":" in place["address"] else socket.AF_INET
-        await loop.create_server(
-            lambda place=place: server_for(place),  # type: ignore[misc]
-            place["address"],
-            place["port"],
-            family=family,
-        )
-    api = Api(messages, config["sources"], config["targets"])
-    server = await asyncio.start_server(api.serve, config["api"]["address"], config["api"]["port"])
-    await server.serve_forever()
+    async with AsyncExitStack() as listening:
+        for place in config["listen"]:
+            family = socket.AF_INET6 if ":" in place["address"] else socket.AF_INET
+            server = await loop.create_server(
+                partial(server_for, place), place["address"], place["port"], family=family
+            )
+            await listening.enter_async_context(server)
+        api = Api(messages, config["sources"], config["targets"])
+        http = await asyncio.start_server(api.serve, config["api"]["address"], config["api"]["port"])
+        await http.serve_forever()
 
 
 if __name__ == "__main__":
