@@ -2,29 +2,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-name: php_settings
-short_description: A PHP settings file from a mapping
-description:
-  - Writes C($name = literal;) lines as C(squirrelmail-configure) does, in the order of the mapping.
-  - A list or a mapping becomes C($name[0]), C($name['key']). C({SM_PATH: images/x.png}) becomes C(SM_PATH . 'images/x.png').
-options:
-  _input:
-    description: Setting names with their values.
-    type: dict
-    required: true
-"""
-
-EXAMPLES = r"""
-content: "<?php\n{{ {'domain': 'example.org', 'smtpPort': 25} | valija.mailserver.php_settings }}"
-"""
-
-RETURN = r"""
-_value:
-  description: The lines, without C(<?php).
-  type: str
-"""
-
 from collections.abc import Callable, Mapping
 from typing import Any
 
