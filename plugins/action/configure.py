@@ -1,6 +1,6 @@
 # Copyright: The Valija developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The control node's part of configure: render the templates, send one call, and ship an archive only when it is asked for."""
+"""The control node's part of configure: render the templates, send one call, ship an archive when it is asked for."""
 
 from __future__ import annotations
 

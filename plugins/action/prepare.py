@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.valija.mailserver.plugins.module_utils import host, packages
+from ansible_collections.valija.mailserver.plugins.plugin_utils import specs, squirrelmail_source
 from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import (
     COLLECTION,
     is_gone,
@@ -21,15 +21,17 @@ from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import
     run_module,
 )
 
-PLUGIN_UTILS = f"ansible_collections.{COLLECTION}.plugins.plugin_utils"
+# What a role declares for prepare, as __<role>_<kind>.
 DECLARED = ("packages", "debconf", "conflicts", "listens")
+# How long one call waits for the lock; the first is short, so that a person soon reads why nothing happens.
+FIRST_WAIT_SECONDS = 2
 WAIT_SECONDS = 20
 
 display = Display()
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not an error of ours
-    """``what`` is ``inventory`` or ``host``; the findings are whole lines."""
+    """``what`` is ``inventory`` or ``host``; each finding is a whole line."""
 
     def __init__(self, what: str, findings: Sequence[str]) -> None:
         super().__init__("\n".join(findings))
@@ -42,45 +44,86 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
-        result: dict[str, Any] = super().run(tmp, variables)
+        result: dict[str, Any] = {**super().run(tmp, variables), "changed": False, "installed": []}
         roles = self._roles(variables)
-        known = dict(variables.get("ansible_facts", {}).get("valija") or {})
-        if known.get("run") != lock_owner()["id"]:
-            known = {}
-        covered = known.get("prepared", [])
+        covered = self._covered(variables)
         if set(roles) <= set(covered):
-            return {**result, "changed": False, "installed": []}
+            return result
         try:
-            self._refuse_inventory(roles, variables)
-            if boolean(self._task.args.get("inventory_only", False)):
-                return {**result, "changed": False, "installed": []}
-            return {**result, **self._prepare(roles, covered, variables)}
+            findings = specs.findings(roles, variables, self._templar)
+            if findings:
+                raise Refused("inventory", findings)
+            if not boolean(self._task.args.get("inventory_only", False)):
+                self._fetch(roles, variables)
+                result.update(self._prepare(roles, covered, variables))
         except Refused as refused:
-            return {**result, "failed": True, "msg": str(refused), "valija_refused": refused.what}
+            result.update(failed=True, msg=str(refused), valija_refused=refused.what)
+        return result
 
     def _roles(self, variables: Mapping[str, Any]) -> list[str]:
         named = self._task.args.get("roles")
         if named is None:
             named = variables.get("ansible_play_role_names", [])
         if not isinstance(named, list):
-            raise AnsibleActionFail("prepare: roles must be a list of role names")
+            raise AnsibleActionFail("prepare: `roles` must be a list of role names.")
         return list(dict.fromkeys(str(name).removeprefix(f"{COLLECTION}.") for name in named))
 
-    def _refuse_inventory(self, roles: list[str], variables: dict[str, Any]) -> None:
-        """Validate the values of all roles together, and fetch what comes from outside."""
+    def _covered(self, variables: Mapping[str, Any]) -> list[str]:
+        """The roles that this run has prepared already; cached facts of another run do not count."""
+        known = variables.get("ansible_facts", {}).get("valija") or {}
+        return list(known.get("prepared", [])) if known.get("run") == lock_owner()["id"] else []
+
+    def _fetch(self, roles: Sequence[str], variables: dict[str, Any]) -> None:
+        """Have what comes from outside ready on the control node, before the host is touched."""
+        if "squirrelmail" not in roles or self._value("mail_webmail", {}, variables) != "squirrelmail":
+            return
         try:
-            specs = importlib.import_module(f"{PLUGIN_UTILS}.specs")
-        except ModuleNotFoundError:  # TODO: remove when the module exists
-            specs = None
-        findings = specs.findings(roles, variables, self._templar) if specs else []
-        if findings:
-            raise Refused("inventory", findings)
+            squirrelmail_source.obtain(self._value("mail_squirrelmail_source", {}, variables))
+        except squirrelmail_source.SourceError as error:
+            raise Refused("host", [str(error)]) from error
 
     def _prepare(self, roles: list[str], covered: list[str], variables: dict[str, Any]) -> dict[str, Any]:
         survey = self._survey(variables)
-        refusal = host.release_refusal(survey["os_release"])
-        if refusal:
-            raise self._let_go(variables, [refusal])
+        try:
+            answer = self._settle(survey, roles, covered, variables)
+        except Exception:
+            run_module(self, "finish", {}, variables)  # this run ends here: the lock is free again
+            raise
+        if answer.get("failed"):
+            run_module(self, "finish", {}, variables)
+        return answer
+
+    def _survey(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Take the lock, waiting for who has it, and look at the host."""
+        patience = int(self._task.args.get("lock_timeout_seconds", 900))
+        deadline = time.monotonic() + patience
+        gone, wait = "", FIRST_WAIT_SECONDS
+        while True:
+            wait = max(0, min(wait, int(deadline - time.monotonic())))
+            asked = {"step": "survey", "wait_seconds": wait, "gone": gone}
+            answer = run_module(self, "prepare", asked, variables)
+            if "survey" in answer:
+                survey: dict[str, Any] = answer["survey"]
+                return survey
+            if answer.get("valija_refused"):
+                raise Refused(answer["valija_refused"], [str(answer["msg"])])
+            if "held_by" not in answer:
+                raise AnsibleActionFail(str(answer.get("msg", "The host gave no answer.")), result=answer)
+            holder = answer["held_by"]
+            if holder and is_gone(holder):
+                gone = str(holder["id"])
+            elif time.monotonic() >= deadline:
+                raise Refused("host", [f"{answer['msg']}, and was for {patience} s. Wait for it to end, or end it."])
+            elif wait == FIRST_WAIT_SECONDS:
+                name = variables.get("inventory_hostname", "host")
+                display.display(f"{name}: waiting, for {answer['msg']}", color="yellow")
+                wait = WAIT_SECONDS
+
+    def _settle(
+        self, survey: Mapping[str, Any], roles: list[str], covered: list[str], variables: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Refuse the host, or install what it lacks."""
+        unsuitable = host.release_refusal(survey["os_release"])
         facts = {
             "release": survey["release"],
             "distribution": survey["os_release"]["ID"],
@@ -89,92 +132,48 @@ class ActionModule(ActionBase):
             "prepared": list(dict.fromkeys([*covered, *roles])),
             "run": lock_owner()["id"],
         }
-        declared = self._declared(roles, facts, variables)
+        declared = [] if unsuitable else self._declared(roles, facts, variables)
         mail_hostname = self._value("mail_hostname", facts, variables)
-        findings = host.refusals(survey, declared, mail_hostname)
+        findings = [unsuitable] if unsuitable else host.refusals(survey, declared, mail_hostname)
         if findings:
-            raise self._let_go(variables, findings)
-        result = self._install(survey, declared, variables)
-        if not result.get("failed"):
-            result["ansible_facts"] = {"valija": facts}
-        return result
-
-    def _survey(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """Take the lock, waiting for who has it, and look at the host."""
-        patience = int(self._task.args.get("lock_timeout_seconds", 900))
-        deadline = time.monotonic() + patience
-        gone = ""
-        announced = False
-        while True:
-            wait = max(0, min(WAIT_SECONDS, int(deadline - time.monotonic())))
-            if not announced:
-                wait = min(wait, 2)
-            answer = run_module(self, "prepare", {"step": "survey", "wait_seconds": wait, "gone": gone}, variables)
-            if "survey" in answer:
-                survey: dict[str, Any] = answer["survey"]
-                return survey
-            if answer.get("failed") or "held_by" not in answer:
-                if answer.get("valija_refused"):
-                    raise Refused("host", [str(answer.get("msg"))])
-                raise AnsibleActionFail(str(answer.get("msg") or answer), result=answer)
-            holder = answer["held_by"]
-            if holder and is_gone(holder):
-                gone = str(holder["id"])
-                continue
-            if time.monotonic() >= deadline:
-                raise Refused(
-                    "host", [f"{answer['msg']}, for longer than {patience} s. Wait for it to end, or end it."]
-                )
-            if not announced:
-                announced = True
-                display.display(
-                    f"{variables.get('inventory_hostname', '')}: waiting, for {answer['msg']}", color="yellow"
-                )
-
-    def _let_go(self, variables: dict[str, Any], findings: Sequence[str]) -> Refused:
-        """Give the lock back, for this run ends here."""
-        run_module(self, "finish", {}, variables)
-        return Refused("host", [f"{variables.get('inventory_hostname', 'host')}: {finding}" for finding in findings])
+            name = variables.get("inventory_hostname", "host")
+            raise Refused("host", [f"{name}: {finding}" for finding in findings])
+        answer = self._install(survey, declared, variables)
+        return answer if answer.get("failed") else {**answer, "ansible_facts": {"valija": facts}}
 
     def _value(self, name: str, facts: Mapping[str, Any], variables: dict[str, Any]) -> Any:
-        """A variable as the roles will see it once the host's facts are set; None when there is none."""
+        """A variable as the roles see it once the host's facts are set; None when there is none."""
         if name not in variables:
             return None
         known = {**variables.get("ansible_facts", {}), "valija": dict(facts)}
         templar = self._templar.copy_with_new_env(available_variables={**variables, "ansible_facts": known})
         return templar.resolve_variable_expression(name)
 
-    def _declared(self, roles: list[str], facts: Mapping[str, Any], variables: dict[str, Any]) -> list[dict[str, Any]]:
-        """What each role declares as data, templated for the host's release."""
+    def _declared(
+        self, roles: Sequence[str], facts: Mapping[str, Any], variables: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What each role declares as data, for the host's release."""
         return [{kind: self._value(f"__{role}_{kind}", facts, variables) or [] for kind in DECLARED} for role in roles]
 
     def _install(
-        self, survey: Mapping[str, Any], declared: list[dict[str, Any]], variables: dict[str, Any]
+        self, survey: Mapping[str, Any], declared: Sequence[Mapping[str, Any]], variables: dict[str, Any]
     ) -> dict[str, Any]:
+        """One package transaction, when anything is missing or a killed one is to be finished."""
         missing = packages.missing((name for role in declared for name in role["packages"]), survey["packages"])
         if not missing and not survey["unfinished"]:
-            return {"changed": False, "installed": []}
-        diff = [
-            {
-                "before_header": "packages",
-                "after_header": "packages",
-                "before": "",
-                "after": "".join(f"{name}\n" for name in missing),
-            }
-        ]
+            return {}
+        after = "".join(f"{name}\n" for name in missing) + "".join(
+            f"{name} (its interrupted installation finished)\n" for name in survey["unfinished"]
+        )
+        diff = [{"before_header": "packages", "after_header": "packages", "before": "", "after": after}]
         if self._task.check_mode:
             return {"changed": True, "installed": missing, "diff": diff}
-        answer = run_module(
-            self,
-            "prepare",
-            {
-                "step": "install",
-                "packages": missing,
-                "debconf": [entry for role in declared for entry in role["debconf"]],
-                "unfinished": bool(survey["unfinished"]),
-            },
-            variables,
-        )
+        asked = {
+            "step": "install",
+            "packages": missing,
+            "debconf": [entry for role in declared for entry in role["debconf"]],
+        }
+        answer = run_module(self, "prepare", asked, variables)
         answer.pop("invocation", None)
         if "held_by" in answer:
             raise Refused("host", [str(answer["msg"])])

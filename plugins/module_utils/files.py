@@ -6,7 +6,6 @@ folder, readable by root alone, and is renamed once its content, owner and mode 
 
 from __future__ import annotations
 
-import contextlib
 import grp
 import os
 import pwd
@@ -20,7 +19,7 @@ from typing import Any
 from ansible_collections.valija.mailserver.plugins.module_utils.header import is_managed
 
 KEPT = ".before-valija"
-SECRET = "(secret content)"  # noqa: S105 - what is shown instead of one
+SECRET = "(secret content)"
 
 
 class Blocked(Exception):  # noqa: N818 - a state of the host
@@ -55,7 +54,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Actual:
-    """One path as it is. ``kind`` is absent, file, directory, link or other; ``changed_at`` its ctime, seconds since 1970."""
+    """One path as it is. ``kind`` is absent, file, directory, link or other; the times are its ctime and mtime."""
 
     kind: str = "absent"
     content: bytes = b""
@@ -69,7 +68,7 @@ class Actual:
 
 @dataclass(frozen=True)
 class Change:
-    """A difference: what is there, what is wanted, and which properties differ (content, owner, group, mode, target, state)."""
+    """A difference, and what it is made of: state, content, target, owner, group, mode."""
 
     wanted: Wanted
     actual: Actual
@@ -111,7 +110,7 @@ def read(path: str) -> Actual:
         "modified_at": status.st_mtime,
     }
     if stat.S_ISLNK(status.st_mode):
-        return Actual("link", target=os.readlink(path), **common)
+        return Actual("link", target=str(Path(path).readlink()), **common)
     if stat.S_ISDIR(status.st_mode):
         return Actual("directory", **common)
     if stat.S_ISREG(status.st_mode):
@@ -260,7 +259,7 @@ def land(change: Change) -> None:
     """Bring one path to its wanted state. Its owner and group must exist."""
     wanted, actual = change.wanted, change.actual
     for parent in missing_parents(wanted.path) if wanted.state != "absent" else ():
-        os.mkdir(parent, 0o755)
+        Path(parent).mkdir(0o755)
     if wanted.state == "absent":
         remove(wanted.path)
         return
@@ -272,7 +271,7 @@ def land(change: Change) -> None:
         raise Blocked(f"{wanted.path}: there is no user {wanted.owner} or no group {wanted.group} on the host.")
     if wanted.state == "directory":
         if actual.kind == "absent":
-            os.mkdir(wanted.path, 0o700)
+            Path(wanted.path).mkdir(0o700)
         _own(wanted.path, uid, gid, wanted.mode)
     elif {"content", "state"} & set(change.differs):
         write_file(wanted.path, wanted.content, uid, gid, wanted.mode)
@@ -280,14 +279,19 @@ def land(change: Change) -> None:
         _own(wanted.path, uid, gid, wanted.mode)
 
 
+def _beside(path: str) -> Path:
+    """A new name in the same folder."""
+    return Path(path).parent / f".{Path(path).name}.{secrets.token_hex(4)}.valija"
+
+
 def _own(path: str, uid: int, gid: int, mode: int) -> None:
     os.chown(path, uid, gid)
-    os.chmod(path, mode)
+    Path(path).chmod(mode)
 
 
 def write_file(path: str, content: bytes, uid: int, gid: int, mode: int, modified_ns: int | None = None) -> None:
-    """Write a file atomically: never half, never readable for more than its mode says, on the disk when this returns."""
-    temporary = f"{Path(path).parent}/.{Path(path).name}.{secrets.token_hex(4)}.valija"
+    """Write a file atomically: never half, never readable for more than its mode says, on the disk in the end."""
+    temporary = _beside(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -298,29 +302,36 @@ def write_file(path: str, content: bytes, uid: int, gid: int, mode: int, modifie
             if modified_ns is not None:
                 os.utime(file.fileno(), ns=(modified_ns, modified_ns))
             os.fsync(file.fileno())
-        os.rename(temporary, path)
+        temporary.rename(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path)
 
 
 def write_link(path: str, target: str) -> None:
     """Make or move a symbolic link atomically."""
-    temporary = f"{Path(path).parent}/.{Path(path).name}.{secrets.token_hex(4)}.valija"
-    os.symlink(target, temporary)
-    os.rename(temporary, path)
+    temporary = _beside(path)
+    temporary.symlink_to(target)
+    temporary.rename(path)
     sync_folder(path)
 
 
+def write_again(actual: Actual, path: str) -> None:
+    """Write a file or a link, as it was read, under another name."""
+    if actual.kind == "link":
+        write_link(path, actual.target)
+    else:
+        write_file(path, actual.content, actual.uid, actual.gid, actual.mode)
+
+
 def remove(path: str) -> None:
-    """Remove a file, a link or an empty folder; nothing when there is none. Blocked for a folder that holds something."""
+    """Remove a file, a link or an empty folder, if there is one. Blocked for a folder that holds something."""
     try:
         if Path(path).is_dir() and not Path(path).is_symlink():
-            os.rmdir(path)
+            Path(path).rmdir()
         else:
-            os.unlink(path)
+            Path(path).unlink()
     except FileNotFoundError:
         return
     except OSError as error:

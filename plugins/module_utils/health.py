@@ -6,16 +6,16 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Where to connect, a TCP port or a Unix socket (``path``), what to send, and a regular expression for the first line.
+    """Where to connect (a TCP port, or a Unix socket ``path``), what to send, and an expression for the first line.
 
-    An empty ``expect`` asks for nothing but the connection. ``tls`` speaks TLS at once, without looking at the certificate.
+    An empty ``expect`` asks for the connection alone. ``tls`` speaks TLS at once, and trusts every certificate.
     """
 
     port: int = 0
@@ -74,8 +74,8 @@ def _connect(probe: Probe, timeout_seconds: float) -> socket.socket:
     return connection
 
 
-def wait_until_well(probes: list[Probe]) -> str | None:
-    """Try each until it answers or its time is over; None when all are well, else a sentence about the first that is not."""
+def wait_until_well(probes: Iterable[Probe]) -> str | None:
+    """Try each until it answers or its time is over; None, or a sentence about the first that is not well."""
     started = time.monotonic()
     for probe in probes:
         while True:

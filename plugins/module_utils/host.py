@@ -37,7 +37,7 @@ class Listener:
 
     @property
     def everywhere(self) -> bool:
-        return self.address in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        return self.address in ("0.0.0.0", "::")
 
     @property
     def loopback(self) -> bool:
@@ -97,7 +97,8 @@ def name_refusals(hostname: str, resolves: bool, mail_hostname: str | None) -> l
             or labels[-1].isdigit()
         ):
             found.append(
-                f"mail_hostname is no full host name, and Postfix would not start: {name}. Set it to a name such as mail.example.org."
+                f"mail_hostname is no full host name, and Postfix would not start: {name}. "
+                "Set it to a name such as mail.example.org."
             )
     return found
 

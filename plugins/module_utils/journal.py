@@ -20,7 +20,7 @@ ROOT = Path("/var/lib/valija/rollback")
 
 
 class Journal:
-    """The journal of one role. ``left_over`` tells that a killed run wrote it, ``opened`` that there is one on the disk."""
+    """The journal of one role. ``opened``: there is one on the disk; ``left_over``: a killed run wrote it."""
 
     def __init__(self, role: str, root: Path = ROOT) -> None:
         self.folder = root / role
@@ -62,7 +62,7 @@ class Journal:
     def open(
         self,
         paths: Iterable[str],
-        trees: Iterable[str],
+        trees: Mapping[str, bool],
         *,
         restarts: Iterable[str],
         reloads: Iterable[str],
@@ -70,6 +70,7 @@ class Journal:
     ) -> None:
         """Save the originals of all paths and trees that are about to change, before any does.
 
+        ``trees`` tells of each whether it is somebody else's, and so is kept beside ours once all went well.
         What an earlier, killed transaction saved stays: that is what was good.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -79,9 +80,12 @@ class Journal:
         data["restarts"] = sorted({*data["restarts"], *restarts})
         data["reloads"] = sorted({*data["reloads"], *reloads})
         data["services"] = {**services, **data["services"]}
-        for tree in trees:
+        for tree, foreign in trees.items():
             if tree not in self:
-                self._add({"path": tree, "kind": "tree", "aside": aside_of(tree), "existed": Path(tree).is_dir()})
+                existed = Path(tree).is_dir()
+                self._add(
+                    {"path": tree, "kind": "tree", "aside": aside_of(tree), "existed": existed, "foreign": foreign}
+                )
         for path in paths:
             for parent in files.missing_parents(path):
                 if parent not in self:
@@ -102,7 +106,7 @@ class Journal:
             entry |= {"mode": actual.mode, "uid": actual.uid, "gid": actual.gid}
         if actual.kind == "file":
             name = f"{len(self._data['entries']):04d}"
-            modified = os.stat(path).st_mtime_ns
+            modified = Path(path).stat().st_mtime_ns
             files.write_file(str(self.folder / name), actual.content, 0, 0, 0o600)
             entry |= {"saved": name, "modified_ns": modified}
         elif actual.kind == "link":
@@ -140,9 +144,9 @@ class Journal:
             if actual.kind == "directory" and same_owner:
                 return False
             if actual.kind == "absent":
-                os.mkdir(path, 0o700)
+                Path(path).mkdir(0o700)
             os.chown(path, entry["uid"], entry["gid"])
-            os.chmod(path, entry["mode"])
+            Path(path).chmod(entry["mode"])
             return True
         content = (self.folder / entry["saved"]).read_bytes()
         if actual.kind == "file" and same_owner and actual.content == content:
@@ -153,8 +157,13 @@ class Journal:
     def discard(self) -> None:
         """Forget the originals: what stands now is good."""
         for entry in self._data["entries"]:
-            if entry["kind"] == "tree":
-                shutil.rmtree(entry["aside"], ignore_errors=True)
+            if entry["kind"] != "tree" or not Path(entry["aside"]).is_dir():
+                continue
+            kept = Path(entry["path"] + files.KEPT)
+            if entry["foreign"] and not kept.exists():
+                Path(entry["aside"]).rename(kept)
+            else:
+                shutil.rmtree(entry["aside"])
         (self.folder / "journal.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -168,7 +177,7 @@ def _restore_tree(entry: Mapping[str, Any]) -> bool:
     path, aside = entry["path"], entry["aside"]
     if Path(aside).is_dir():
         shutil.rmtree(path, ignore_errors=True)
-        os.rename(aside, path)
+        Path(aside).rename(path)
         return True
     if not entry["existed"] and Path(path).is_dir():
         shutil.rmtree(path)

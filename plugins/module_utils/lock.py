@@ -121,7 +121,7 @@ def hold(
 ) -> Iterator[None]:
     """Hold the host's lock for the time of a module's call; the lease stays afterwards, renewed.
 
-    ``owner`` is the module's parameter ``_lock_owner``; without one (a module called by hand) the call alone is guarded.
+    ``owner`` is the parameter ``_lock_owner``; without one (a module called by hand) the call alone is guarded.
     Raises Held when another controller still has the host after ``wait_seconds``.
     """
     me = owner_of(owner) if owner else None

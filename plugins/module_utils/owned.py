@@ -1,10 +1,11 @@
-"""Which files on the host are ours already: a list for each role, so that our own former content is never kept as a stranger's.
+"""Which files on the host are ours already: so our own former content is never kept as a stranger's.
 
 Most files say so in their header; some grammars have no comments (/etc/mailname).
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,10 +21,8 @@ class Owned:
     def __init__(self, role: str, root: Path = ROOT) -> None:
         self._file = root / f"{role}.json"
         self.paths: frozenset[str] = frozenset()
-        try:
+        with contextlib.suppress(OSError, ValueError):
             self.paths = frozenset(json.loads(self._file.read_text()))
-        except (OSError, ValueError):
-            pass
 
     def add(self, paths: Iterable[str]) -> None:
         """Remember more paths; writes only when one is new."""

@@ -84,8 +84,9 @@ def missing(wanted: Iterable[str], installed: Mapping[str, str]) -> list[str]:
 def debconf_lines(answers: Iterable[Mapping[str, Any]]) -> str:
     """Lines for debconf-set-selections(1): owner, question, type, value. The owner is the question's first part."""
     return "".join(
-        f"{answer.get('package') or str(answer['question']).split('/')[0]} {answer['question']} {answer['type']} {answer['value']}\n"
+        f"{owner} {answer['question']} {answer['type']} {answer['value']}\n"
         for answer in answers
+        for owner in [answer.get("package") or str(answer["question"]).split("/")[0]]
     )
 
 
@@ -140,14 +141,14 @@ def _must(done: Done, doing: str) -> None:
         raise PackageError(f"{doing} failed: {' '.join(done.argv[:1])} said:\n{done.last_words()}")
 
 
-def install(names: Sequence[str], answers: Iterable[Mapping[str, Any]], *, unfinished: bool) -> list[str]:
+def install(names: Sequence[str], answers: Iterable[Mapping[str, Any]]) -> list[str]:
     """Install packages in one transaction, without recommends, keeping changed configuration files, asking nothing.
 
     Finishes what a killed transaction left. Returns ``name version`` of what is installed now and was not before.
     """
     before = read_installed()
     with quiet_daemons():
-        if unfinished or before.unfinished:
+        if before.unfinished:
             _must(
                 run(["dpkg", "--force-confold", "--configure", "-a"], environment=QUIET),
                 "Finishing an interrupted installation",

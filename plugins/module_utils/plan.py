@@ -1,4 +1,4 @@
-"""What one call of configure has to do: which files, trees and tables differ, and what each service has not loaded yet."""
+"""What one call of configure has to do: what differs on the host, and what each service has not loaded yet."""
 
 from __future__ import annotations
 

@@ -80,3 +80,15 @@ def _tree(entry: Mapping[str, Any], wanted: tuple[files.Wanted, ...]) -> Tree:
         reloads=tuple(entry.get("reloads") or ()),
         archive=base64.b64decode(archive) if archive else None,
     )
+
+
+def mask(text: str, request: Request) -> str:
+    """A message with the lines of secret files, and their last words, replaced: a checker may have quoted them."""
+    for wanted in request.files:
+        if not wanted.secret:
+            continue
+        for line in wanted.content.decode("utf-8", "replace").splitlines():
+            for part in (line.strip(), line.split()[-1] if line.split() else ""):
+                if len(part) >= 6:
+                    text = text.replace(part, files.SECRET)
+    return text

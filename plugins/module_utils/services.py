@@ -6,9 +6,10 @@ read, whoever changed it and whenever, so a run that was killed before its resta
 
 from __future__ import annotations
 
+import calendar
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils.command import run
@@ -75,7 +76,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Load:
-    """When the files that a service loads last changed: those read at its start, and those that a reload reads as well."""
+    """When the files that a service loads last changed: those read at its start, and those read at a reload too."""
 
     restart: float = 0.0
     reload: float = 0.0
@@ -123,12 +124,12 @@ def _full(name: str) -> str:
 
 
 def parse_time(text: str) -> float:
-    """A timestamp of `systemctl show --timestamp=us+utc` as seconds since 1970; 0 for never."""
+    """A timestamp of `systemctl show --timestamp=us+utc` (Mon 2026-11-23 05:10:14.974104 UTC); 0 for never."""
     words = text.split()
     if len(words) != 4:
         return 0.0
-    moment = datetime.strptime(f"{words[1]} {words[2]}", "%Y-%m-%d %H:%M:%S.%f")
-    return moment.replace(tzinfo=timezone.utc).timestamp()
+    clock, _, fraction = words[2].partition(".")
+    return calendar.timegm(time.strptime(f"{words[1]} {clock}", "%Y-%m-%d %H:%M:%S")) + float(f"0.{fraction or 0}")
 
 
 def parse_show(text: str) -> list[Unit]:
@@ -161,7 +162,7 @@ def read(services: Sequence[Service]) -> dict[str, Pair]:
     units = parse_show(shown.out)
     if len(units) != len(names):
         raise ServiceError(f"systemctl does not answer: {shown.last_words()}. Is systemd running on this host?")
-    by_name = dict(zip(names, units))
+    by_name = dict(zip(names, units, strict=True))
     return {service.name: Pair(by_name[service.unit], by_name[service.control]) for service in services}
 
 
@@ -200,14 +201,14 @@ def decide(
     return Steps(daemon_reload=stale, **{name: tuple(dict.fromkeys(found)) for name, found in steps.items()})
 
 
-def absent(services: Iterable[Service], pairs: Mapping[str, Pair]) -> list[str]:
-    """The services that are to be started or enabled, and whose unit is not on the host."""
-    return [
-        service.name
-        for service in services
-        if (service.started or service.enabled)
-        and "not-found" in (pairs[service.name].unit.load, pairs[service.name].control.load)
-    ]
+def is_absent(service: Service, pair: Pair) -> bool:
+    """Whether a service that is to be started or enabled has no unit on the host."""
+    return (service.started or service.enabled) and "not-found" in (pair.unit.load, pair.control.load)
+
+
+def former(pair: Pair) -> dict[str, bool]:
+    """What must be known of a service to bring it back to how it was."""
+    return {"running": pair.unit.running, "enabled": not pair.control.masked and pair.control.file_state != "disabled"}
 
 
 def act(steps: Steps) -> None:

@@ -47,8 +47,10 @@ def _text(path: Path) -> str:
 
 
 def _holders() -> tuple[dict[str, int], list[str]]:
-    """Socket inode to the lowest number of the processes that hold it (the parent of a forking server); and the names of
-    the processes whose descriptors are hidden from us."""
+    """Socket inode to the lowest number of the processes that hold it (the parent of a forking server).
+
+    And the names of the programs whose descriptors are hidden from us.
+    """
     holders: dict[str, int] = {}
     hidden: set[str] = set()
     for pid in sorted(int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()):

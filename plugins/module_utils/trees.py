@@ -1,6 +1,6 @@
 """Whole directories that are shipped as one archive, and compared by one digest of their content.
 
-The same digest is computed from the archive on the control node and from the directory on the host: it covers the names,
+The same digest is computed from the archive on the control node and from the directory on the host: it covers names,
 types, permission bits, contents and link targets, and neither owners nor times.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 
-class BadArchive(ValueError):
+class BadArchiveError(ValueError):
     """The archive holds something that has no place in a tree: a device, a path or a link that leads out of it."""
 
 
@@ -29,20 +29,20 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 def digest_of_directory(root: str, ignore: frozenset[str] = frozenset()) -> str | None:
-    """The digest of a directory; None when there is none. ``ignore`` holds paths below it, relative, that are not its own."""
+    """The digest of a directory; None when there is none. ``ignore`` holds relative paths that do not count."""
     if not Path(root).is_dir() or Path(root).is_symlink():
         return None
     lines: list[str] = []
     for folder, folders, names in os.walk(root):
         for name in [*folders, *names]:
-            path = os.path.join(folder, name)
+            path = str(Path(folder, name))
             relative = os.path.relpath(path, root)
             if relative in ignore:
                 continue
             status = os.lstat(path)
             mode = stat.S_IMODE(status.st_mode)
             if stat.S_ISLNK(status.st_mode):
-                lines.append(_line(relative, "link", 0, os.readlink(path)))
+                lines.append(_line(relative, "link", 0, str(Path(path).readlink())))
             elif stat.S_ISDIR(status.st_mode):
                 lines.append(_line(relative, "folder", mode, ""))
             elif stat.S_ISREG(status.st_mode):
@@ -54,13 +54,10 @@ def digest_of_directory(root: str, ignore: frozenset[str] = frozenset()) -> str 
 
 def owned_by(root: str, uid: int, gid: int, ignore: frozenset[str] = frozenset()) -> bool:
     """Whether a directory and all below it belong to a user and a group."""
-    paths = [root]
+    paths = [Path(root)]
     for folder, folders, names in os.walk(root):
-        paths += [
-            path
-            for name in [*folders, *names]
-            if os.path.relpath(path := os.path.join(folder, name), root) not in ignore
-        ]
+        below = [Path(folder, name) for name in [*folders, *names]]
+        paths += [path for path in below if os.path.relpath(path, root) not in ignore]
     return all((status.st_uid, status.st_gid) == (uid, gid) for status in map(os.lstat, paths))
 
 
@@ -69,18 +66,18 @@ def _mode(member: tarfile.TarInfo) -> int:
 
 
 def _members(archive: tarfile.TarFile) -> list[tuple[str, tarfile.TarInfo]]:
-    """The members under their clean relative names, parents that the archive leaves out included. Raises BadArchive."""
+    """The members under clean relative names, with the folders that the archive only implies. Raises BadArchiveError."""
     found: dict[str, tarfile.TarInfo] = {}
     for member in archive:
         path = PurePosixPath(member.name)
         if path.is_absolute() or ".." in path.parts:
-            raise BadArchive(f"leads out of the tree: {member.name}")
+            raise BadArchiveError(f"leads out of the tree: {member.name}")
         if not (member.isfile() or member.isdir() or member.issym()):
-            raise BadArchive(f"neither file nor folder nor symbolic link: {member.name}")
+            raise BadArchiveError(f"neither file nor folder nor symbolic link: {member.name}")
         if member.issym():
-            where = os.path.normpath(os.path.join(path.parent, member.linkname))
+            where = os.path.normpath(path.parent / member.linkname)
             if member.linkname.startswith("/") or where.startswith(".."):
-                raise BadArchive(f"link leads out of the tree: {member.name} -> {member.linkname}")
+                raise BadArchiveError(f"link leads out of the tree: {member.name} -> {member.linkname}")
         for parent in reversed(path.parents):
             if str(parent) != "." and str(parent) not in found:
                 folder = tarfile.TarInfo(str(parent))
@@ -110,22 +107,50 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     return file.read() if file else b""
 
 
-def unpack(data: bytes, root: str, uid: int, gid: int) -> None:
-    """Unpack an archive into a new directory ``root``, all of it owned by one user, folders 0755, files 0644 or 0755."""
+def unpack(data: bytes, root: Path, uid: int, gid: int) -> None:
+    """Unpack an archive into a new directory, all of it owned by one user, folders 0755, files 0644 or 0755."""
     shutil.rmtree(root, ignore_errors=True)
-    os.mkdir(root, 0o755)
+    root.mkdir(0o755)
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for name, member in _members(archive):
-            path = os.path.join(root, name)
+            path = root / name
             if member.issym():
-                os.symlink(member.linkname, path)
+                path.symlink_to(member.linkname)
                 os.lchown(path, uid, gid)
                 continue
             if member.isdir():
-                os.makedirs(path, exist_ok=True)
+                path.mkdir(exist_ok=True)
             else:
-                Path(path).write_bytes(_content(archive, member))
+                path.write_bytes(_content(archive, member))
             os.chown(path, uid, gid)
-            os.chmod(path, _mode(member))
+            path.chmod(_mode(member))
     os.chown(root, uid, gid)
-    os.chmod(root, 0o755)
+    root.chmod(0o755)
+
+
+def swap_in(data: bytes, path: str, digest: str, uid: int, gid: int, ours: frozenset[str], aside: str) -> None:
+    """Unpack an archive beside a directory and put it in its place; the former one stands at ``aside`` then.
+
+    ``ours`` are files below the directory that are not the archive's: they move along. Where ``aside`` already holds a
+    directory (a killed run's), that one is the former and stays. Raises BadArchiveError when the digest differs.
+    """
+    place, former = Path(path), Path(aside)
+    place.parent.mkdir(0o755, parents=True, exist_ok=True)
+    new = place.parent / f".{place.name}.valija-new"
+    unpack(data, new, uid, gid)
+    if digest_of_directory(str(new)) != digest:
+        shutil.rmtree(new)
+        raise BadArchiveError(f"the archive for {path} does not have the digest {digest}")
+    for name in sorted(ours):
+        source, copy = place / name, new / name
+        if source.is_file() and not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy)
+            os.chown(copy, source.stat().st_uid, source.stat().st_gid)
+    os.sync()
+    if place.is_dir():
+        if former.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.rename(former)
+    new.rename(place)

@@ -14,16 +14,18 @@ author: The Valija developers
 description:
   - Renders the templates on the control node, and does all the rest in one remote call.
   - >-
-    Compares what is on the host with what is wanted; tries the new files with the product's own checker on a staged copy; keeps the originals aside; writes
-    each file atomically; compiles tables; runs the checks; starts, restarts or reloads the daemons; and waits until they answer.
+    Compares what is on the host with what is wanted; tries the new files with the product's own checker on a staged
+    copy; keeps the originals aside; writes each file atomically; compiles tables; runs the checks; starts, restarts or
+    reloads the daemons; and waits until they answer.
   - >-
-    When anything of this is refused, every file is put back, the daemons run again with the former configuration, and the task fails with the checker's words
-    or the last lines of the daemon's log. A run that is killed leaves a journal in C(/var/lib/valija/rollback/<role>), from which the next run knows the last
-    good configuration.
+    When any of this is refused, every file is put back, the daemons run again with the former configuration, and the
+    task fails with the checker's words or the last lines of the daemons' log. A run that is killed leaves a journal in
+    C(/var/lib/valija/rollback/<role>), from which the next run knows the last good configuration.
   - >-
-    A restart is decided from what the daemon has loaded (a file that changed after its unit became active), so that a run killed between a write and a restart
-    is completed by the next one.
-  - The first time that a file of somebody else is replaced, it is kept beside ours as C(<path>.before-valija).
+    A restart is decided from what the daemon has loaded (a file that changed after its unit became active), so that a
+    run killed between a write and a restart is completed by the next one.
+  - >-
+    The first time that a file of somebody else is replaced, it is kept beside ours as C(<path>.before-valija).
 options:
   owner_role:
     description: The role that owns the files; names its journal.
@@ -45,7 +47,9 @@ options:
         choices: [file, directory, link, absent]
         default: file
       template:
-        description: Template below the role's C(templates); the path without its first slash, and C(.j2), when neither this nor O(files[].content) is given.
+        description: >-
+          Template below the role's C(templates); the path without its first slash, and C(.j2), when neither this nor
+          O(files[].content) is given.
         type: str
       content:
         description: Literal text instead of a template.
@@ -62,7 +66,9 @@ options:
         type: str
         default: root
       mode:
-        description: Permission bits, four octal digits. C(0755) for a folder, C(0600) for a secret and C(0644) for a file when not set.
+        description: >-
+          Permission bits, four octal digits. C(0755) for a folder, C(0600) for a secret and C(0644) for a file when
+          not set.
         type: str
       secret:
         description: Show nothing of the content.
@@ -83,7 +89,9 @@ options:
         elements: str
         default: []
       compile:
-        description: A command that makes other files from this one; run when it changed, or when one of them is missing or older.
+        description: >-
+          A command that makes other files from this one; run when it changed, or when one of them is missing or
+          older.
         type: dict
         suboptions:
           command:
@@ -97,7 +105,8 @@ options:
             elements: str
             required: true
   trees:
-    description: Directories that are shipped as an archive and replaced whole. Files of O(files) below one are not part of it.
+    description: >-
+      Directories that are shipped as an archive and replaced whole. Files of O(files) below one are not part of it.
     type: list
     elements: dict
     default: []
@@ -107,7 +116,9 @@ options:
         type: str
         required: true
       archive:
-        description: Tar archive on the control node; its members are relative to the directory. Sent only when the directory differs.
+        description: >-
+          Tar archive on the control node; its members are relative to the directory. Sent only when the directory
+          differs.
         type: path
         required: true
       digest:
@@ -134,12 +145,16 @@ options:
   stage_checks:
     description:
       - Commands that read the wanted files below C({stage}) before anything is written.
-      - Each is a list, or a dictionary with C(command) and C(fails_on), an expression that must not match its standard error.
+      - >-
+        Each is a list, or a dictionary with C(command) and C(fails_on), an expression that must not match its
+        standard error.
     type: list
     elements: raw
     default: []
   checks:
-    description: Commands that must pass after the files were written and before a daemon is touched; written like O(stage_checks).
+    description: >-
+      Commands that must pass after the files were written and before a daemon is touched; written like
+      O(stage_checks).
     type: list
     elements: raw
     default: []
@@ -281,11 +296,17 @@ from types import FrameType
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.valija.mailserver.plugins.module_utils import lock
-from ansible_collections.valija.mailserver.plugins.module_utils.request import request_of
-from ansible_collections.valija.mailserver.plugins.module_utils.transaction import Refused, configure
+from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused
+from ansible_collections.valija.mailserver.plugins.module_utils.request import mask, request_of
+from ansible_collections.valija.mailserver.plugins.module_utils.transaction import configure
+
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End the transaction, which puts all back; a second signal must not end that."""
+    for ignored in SIGNALS:
+        signal.signal(ignored, signal.SIG_IGN)
     raise KeyboardInterrupt(f"Interrupted by signal {number}.")
 
 
@@ -297,15 +318,20 @@ def main() -> None:
     )
     if os.geteuid() != 0:
         module.fail_json(msg="This needs root on the host: set ansible_become to true.")
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         signal.signal(number, _interrupt)
-    request = request_of(json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))))
     os.umask(0o022)
+    owner = module.params["_lock_owner"]
+    request = request_of(json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))))
     try:
-        with lock.hold(module.params["_lock_owner"]):
-            result = configure(request, check_mode=module.check_mode)
+        with lock.hold(owner):
+            try:
+                result = configure(request, check_mode=module.check_mode)
+            except Refused:
+                lock.release(owner)  # the host is out of this play
+                raise
     except (Refused, lock.Held) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=mask(str(error), request))
     module.exit_json(**result)
 
 

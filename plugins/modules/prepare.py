@@ -13,12 +13,17 @@ version_added: 0.1.0
 author: The Valija developers
 description:
   - The first step of every play. Everything that can be refused is refused before the host is touched.
-  - Validates on the control node the values of all the roles together, unknown names with our prefixes included; every finding is reported.
+  - >-
+    Validates on the control node the values of all the roles together, unknown names with our prefixes included;
+    every finding is reported.
   - Takes the lock of the host, waiting for another controller to end, and says who holds it.
   - >-
-    Refuses a release that is not supported, another mail or web server in the way, a port that another program holds, and a host whose own name does not
+    Refuses a release that is not supported, another mail or web server in the way, a port that another program holds,
+    and a host whose own name does not
     resolve.
-  - Installs what is missing of the packages that the roles declare (C(__<role>_packages)), in one transaction, without recommends.
+  - >-
+    Installs what is missing of the packages that the roles declare (C(__<role>_packages)), in one transaction,
+    without recommends.
   - One remote call when nothing is missing, two otherwise; none when the run has already prepared these roles.
 options:
   roles:
@@ -66,11 +71,19 @@ ansible_facts:
   contains:
     valija:
       description:
-        - C(release) is the key of the release in the roles' data, C(distribution) and C(version) are those of os-release(5).
+        - >-
+          C(release) is the key of the release in the roles' data, C(distribution) and C(version) are those of
+          os-release(5).
         - C(addresses) are the host's, without loopback and link-local.
         - C(prepared) holds the roles prepared in the run C(run).
       type: dict
-      sample: {release: debian-13, distribution: debian, version: "13", addresses: [198.51.100.10], prepared: [mail, postfix], run: "…"}
+      sample:
+        release: debian-13
+        distribution: debian
+        version: "13"
+        addresses: [198.51.100.10]
+        prepared: [mail, postfix]
+        run: "…"
 installed:
   description: The packages that were installed, or would be.
   returned: success
@@ -78,7 +91,8 @@ installed:
   elements: str
   sample: ["postfix 3.10.5-1+b1"]
 valija_refused:
-  description: C(inventory) when a value is wrong, C(host) when something on the host stands in the way. Nothing was touched.
+  description: >-
+    C(inventory) when a value is wrong, C(host) when something on the host stands in the way. Nothing was touched.
   returned: refused
   type: str
 msg:
@@ -102,7 +116,6 @@ def main() -> None:
             "step": {"type": "str", "choices": ["survey", "install"], "default": "survey"},
             "packages": {"type": "list", "elements": "str", "default": []},
             "debconf": {"type": "list", "elements": "dict", "default": []},
-            "unfinished": {"type": "bool", "default": False},
             "wait_seconds": {"type": "int", "default": 20},
             "gone": {"type": "str", "default": ""},
         },
@@ -126,7 +139,7 @@ def _step(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any]:
         if not module.check_mode:
             packages.remove_left_over_policy()
         return {"changed": False, "survey": survey()}
-    installed = packages.install(wanted["packages"], wanted["debconf"], unfinished=wanted["unfinished"])
+    installed = packages.install(wanted["packages"], wanted["debconf"])
     return {"changed": True, "installed": installed}
 
 

@@ -17,8 +17,10 @@ COLLECTION = "valija.mailserver"
 
 
 def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot (proc_pid_stat(5), field 22); empty where there is no /proc, and for a
-    process that ended and waits for its parent."""
+    """When a process began, in clock ticks since boot (proc_pid_stat(5), field 22).
+
+    Empty where there is no /proc, and for a process that ended and waits for its parent.
+    """
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if state == "Z" else fields[18]
@@ -48,10 +50,17 @@ def lock_owner() -> dict[str, Any]:
         "id": f"{process_space()}/{pid}/{started}",
         "node": socket.gethostname(),
         "space": process_space(),
-        "user": getpass.getuser(),
+        "user": _user(),
         "pid": pid,
         "since": _since(started),
     }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user number without a name
+        return str(os.getuid())
 
 
 def _since(started: str) -> str:
