@@ -51,7 +51,7 @@ def findings(roles: list[str], task_vars: dict[str, Any], templar: Any) -> list[
     ]
     unknown_keys = [finding for finding in by_spec if finding.problem == NOT_KNOWN]
     judged = [*unknown_keys, *check_site(with_placeholders(values)), *by_spec]
-    for finding in _first_of_each(judged, primary):
+    for finding in _first_of_each(judged, primary + derived):
         (primary if finding.path[0] in own else derived).append(finding)
 
     told = primary or derived or _left_over(options, values)
@@ -133,9 +133,9 @@ def _line(
     finding: Finding, values: dict[str, Any], task_vars: dict[str, Any], options: dict[str, Any]
 ) -> tuple[tuple[str, int], str]:
     """The finding as it is told, with what sorts it by file and line."""
-    where = find(
-        finding.path, {**task_vars, **{name: value for name, value in values.items() if value is not UNRESOLVED}}
-    )
+    name = str(finding.path[0])
+    resolved = len(finding.path) > 1 and name in values and values[name] is not UNRESOLVED
+    where = find(finding.path, {**task_vars, name: values[name]} if resolved else task_vars)
     if where.in_our_roles or (finding.problem == NOT_SET and len(finding.path) == 1):
         where = home(task_vars)
     value = None if _is_secret(finding.path, options) else finding.value
@@ -154,7 +154,7 @@ def _said(value: object, where: Place, path: Steps) -> str:
 
 
 def _is_secret(path: Steps, options: dict[str, Any]) -> bool:
-    """Whether a specification marks the value, or what holds it, with `no_log`."""
+    """Whether a specification marks the value with `no_log`, or what holds it, or what it should hold."""
     level = options
     for step in path:
         if isinstance(step, int):
@@ -163,4 +163,4 @@ def _is_secret(path: Steps, options: dict[str, Any]) -> bool:
         if option.get("no_log"):
             return True
         level = option.get("options") or {}
-    return False
+    return any(option.get("no_log") for option in level.values())
