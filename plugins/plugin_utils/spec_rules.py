@@ -46,11 +46,11 @@ def check_value(path: Steps, value: Any, option: dict[str, Any]) -> list[Finding
         "int": isinstance(value, bool),
     }
     if misfit.get(kind):
-        return [Finding(path, None if option.get("no_log") else value, *_KINDS[kind])]
+        return [Finding(path, None if _holds_secrets(option) else value, *_KINDS[kind])]
     leaf = {
         key: option[key] for key in ("type", "choices") if key in option and not (key == "choices" and kind == "list")
     }
-    findings = _by_ansible(path, value, leaf, secret=bool(option.get("no_log")))
+    findings = _by_ansible(path, value, leaf, secret=_holds_secrets(option))
     if kind == "list":
         element = {**option, "type": option.get("elements", "raw"), "required": False}
         element.pop("elements", None)
@@ -59,6 +59,11 @@ def check_value(path: Steps, value: Any, option: dict[str, Any]) -> list[Finding
     elif kind == "dict" and "options" in option:
         findings += _check_keys(path, value, option["options"])
     return findings
+
+
+def _holds_secrets(option: dict[str, Any]) -> bool:
+    """Whether the value, or a part of it where a secret belongs, must not be shown."""
+    return bool(option.get("no_log")) or any(part.get("no_log") for part in (option.get("options") or {}).values())
 
 
 def _check_keys(path: Steps, value: dict[str, Any], options: dict[str, Any]) -> list[Finding]:

@@ -154,7 +154,7 @@ def _said(value: object, where: Place, path: Steps) -> str:
 
 
 def _is_secret(path: Steps, options: dict[str, Any]) -> bool:
-    """Whether a specification marks the value with `no_log`, or what holds it, or what it should hold."""
+    """Whether a specification marks the value, or what holds it, with `no_log`."""
     level = options
     for step in path:
         if isinstance(step, int):
@@ -163,4 +163,4 @@ def _is_secret(path: Steps, options: dict[str, Any]) -> bool:
         if option.get("no_log"):
             return True
         level = option.get("options") or {}
-    return any(option.get("no_log") for option in level.values())
+    return False
