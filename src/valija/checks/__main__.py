@@ -29,7 +29,13 @@ def main() -> int:
     sys.dont_write_bytecode = True
     import pytest
 
-    return int(pytest.main(arguments(sys.argv[1:])))
+    given = [_absolute(word, before) for before, word in zip(["", *sys.argv[1:]], sys.argv[1:], strict=False)]
+    os.chdir(HERE)  # so that a check is shown as test_session.py::..., wherever the package is installed
+    return int(pytest.main(arguments(given)))
+
+
+def _absolute(word: str, option: str) -> str:
+    return str(Path(word).absolute()) if option in ("--site", "--report-dir", "--junitxml") else word
 
 
 if __name__ == "__main__":

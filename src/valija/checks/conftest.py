@@ -11,6 +11,7 @@ import pytest
 
 from valija.checks import plugin
 from valija.checks.mailbox import Mailbox
+from valija.checks.postfix_replies import Version, version_of
 from valija.checks.site import Account, Site
 from valija.messages import _
 from valija.probes import imap as imap_probe
@@ -53,6 +54,42 @@ def main_family(site: Site) -> str:
 
 
 @pytest.fixture(scope="session")
+def remote_domain(site: Site) -> str:
+    """A domain elsewhere: the peer's, whose sink would show what was relayed; else one that cannot be (RFC 2606)."""
+    return site.peer.domains["remote"] if site.peer else "remote.invalid"
+
+
+@pytest.fixture(scope="session")
+def sender(remote_domain: str) -> str:
+    """The reverse-path of an ordinary message from elsewhere."""
+    return f"sender@{remote_domain}"
+
+
+@pytest.fixture(scope="session")
+def elsewhere(remote_domain: str) -> str:
+    """A recipient elsewhere: no stranger may send there through this host."""
+    return f"victim@{remote_domain}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def run_began(host: Any) -> str:
+    """When the run began, by the host's own clock, in seconds since the epoch."""
+    return str(host.run("date +%s").stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def postfix_version(host: Any) -> Version:
+    """The release of Postfix on the host, on which some replies depend."""
+    return version_of(host.run("postconf -h mail_version").stdout)
+
+
+@pytest.fixture(scope="session")
+def replies_so_far() -> list[tuple[str, list[str]]]:
+    """Every SMTP reply of the run, with where it breaks the grammar."""
+    return []
+
+
+@pytest.fixture(scope="session")
 def loopback(site: Site) -> Route:
     """The way to a port as a program on the host sees it."""
     return Loopback(ssh_command(site.ssh))
@@ -77,7 +114,9 @@ def connect(site: Site, main_family: str) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def smtp(connect: Callable[..., Any], loopback: Route) -> Iterator[Callable[..., smtp_probe.Session]]:
+def smtp(
+    connect: Callable[..., Any], loopback: Route, replies_so_far: list[tuple[str, list[str]]]
+) -> Iterator[Callable[..., smtp_probe.Session]]:
     """Open an SMTP session: `smtp()`, `smtp("ipv6")`, `smtp(route=stranger)`, `smtp(vantage="loopback")`.
 
     Every reply of every session is held against the grammar (A-02, A-03) when the check has passed otherwise.
@@ -95,11 +134,11 @@ def smtp(connect: Callable[..., Any], loopback: Route) -> Iterator[Callable[...,
         return session
 
     yield open_session
-    problems = [
-        problem for session in sessions for reply in session.replies for problem in smtp_probe.grammar_problems(reply)
-    ]
+    heard = [(str(reply), smtp_probe.grammar_problems(reply)) for session in sessions for reply in session.replies]
+    replies_so_far += heard
     for session in sessions:
         session.close()
+    problems = [problem for _reply, found in heard for problem in found]
     assert not problems, _("Replies break the grammar of RFC 5321 section 4.2:") + "\n" + "\n".join(problems)
 
 

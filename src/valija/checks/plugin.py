@@ -24,6 +24,7 @@ CONVERSATIONS = pytest.StashKey[list[Recorder]]()
 RESULTS = pytest.StashKey["Results"]()
 
 WAITING_FILE = Path(__file__).with_name("waiting.json")
+SHOWN_LINES = 24
 COUNTS = ("passed", "failed", "waiting", "skipped")
 
 
@@ -147,7 +148,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if report.failed and check is not None and call.excinfo is not None:
         error = call.excinfo.value
         report.message = str(error).split("\nassert ")[0] or type(error).__name__
-        talk = "\n\n".join(str(one) for one in report.conversations[-2:])
+        talk = "\n\n".join(_shortened(str(one)) for one in report.conversations[-2:])
         lines = [f"{check.id} {_(check.title)}", "", report.message, ""]
         if talk:
             lines += [talk, ""]
@@ -164,6 +165,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             lines += ["", str(report.longrepr)]
         report.longrepr = "\n".join(lines)
     return report
+
+
+def _shortened(talk: str) -> str:
+    """The head of a conversation and its last lines; the report has it whole."""
+    head, *lines = talk.splitlines()
+    left_out = len(lines) - SHOWN_LINES
+    return "\n".join(
+        [head, *([_("... {count} lines before").format(count=left_out)] if left_out > 0 else []), *lines[-SHOWN_LINES:]]
+    )
 
 
 @pytest.hookimpl

@@ -7,11 +7,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from valija.checks.host_state import listening
 from valija.checks.mailbox import ARRIVAL_SECONDS, Mailbox
 from valija.checks.marks import check, rfc
-from valija.checks.site import Account
+from valija.checks.site import Account, Site
 from valija.messages import N_, _
 from valija.probes import message, wait
+from valija.probes.webmail import visible_text
 
 
 @check(
@@ -32,7 +34,7 @@ def test_apache_serves_the_site(browser: Callable[..., Any], family: str) -> Non
 
 
 @check(
-    "T-2",
+    "T-1",
     N_("DocumentRoot is /var/www: a file put there is served"),
     step=1,
     vantage="host",
@@ -54,7 +56,7 @@ def test_document_root_is_var_www(host: Any, browser: Callable[..., Any]) -> Non
 
 
 @check(
-    "T-3",
+    "T-1",
     N_("/var/www/webmail leads to the webmail, and /webmail answers with its login form"),
     step=1,
     tier="quick",
@@ -69,7 +71,7 @@ def test_webmail_answers(host: Any, webmail: Callable[..., Any]) -> None:
 
 
 @check(
-    "T-4",
+    "T-2",
     N_("`echo hello | mail -s subject user@domain` on the host arrives"),
     step=2,
     vantage="host",
@@ -93,7 +95,7 @@ def test_mailutils_mail_arrives(host: Any, imap: Callable[..., Any], alice: Acco
 
 
 @check(
-    "T-6",
+    "T-3",
     N_("home_mailbox = Maildir/: a message becomes a file in the owner's Maildir, and nowhere else"),
     step=3,
     mutates=True,
@@ -102,11 +104,11 @@ def test_mailutils_mail_arrives(host: Any, imap: Callable[..., Any], alice: Acco
     setting="postfix_home_mailbox",
     remedy=N_("Run `valija apply --tags postfix`; `postconf home_mailbox` must say Maildir/."),
 )
-def test_mail_is_delivered_to_the_maildir(smtp: Callable[..., Any], host: Any, alice: Account) -> None:
-    sent = message.new("sender@probe.invalid", alice.address)
+def test_mail_is_delivered_to_the_maildir(smtp: Callable[..., Any], host: Any, sender: str, alice: Account) -> None:
+    sent = message.new(sender, alice.address)
     with smtp() as talk:
         talk.say_ehlo()
-        assert talk.message("sender@probe.invalid", [alice.address], sent.content).code == 250
+        assert talk.message(sender, [alice.address], sent.content).code == 250
         talk.command("QUIT")
 
     def files() -> str:
@@ -119,7 +121,7 @@ def test_mail_is_delivered_to_the_maildir(smtp: Callable[..., Any], host: Any, a
 
 
 @check(
-    "T-9",
+    "T-4",
     N_("Courier IMAP: log in, list the folders, fetch a message"),
     step=4,
     mutates=True,
@@ -129,15 +131,165 @@ def test_mail_is_delivered_to_the_maildir(smtp: Callable[..., Any], host: Any, a
     remedy=N_("Look at `journalctl -u courier-imap -u courier-authdaemon` on the host."),
 )
 def test_imap_login_list_fetch(
-    smtp: Callable[..., Any], imap: Callable[..., Any], mailbox: Mailbox, alice: Account, family: str
+    smtp: Callable[..., Any], imap: Callable[..., Any], mailbox: Mailbox, sender: str, alice: Account, family: str
 ) -> None:
-    sent = message.new("sender@probe.invalid", alice.address)
+    sent = message.new(sender, alice.address)
     with smtp(family) as talk:
         talk.say_ehlo()
-        assert talk.message("sender@probe.invalid", [alice.address], sent.content).code == 250
+        assert talk.message(sender, [alice.address], sent.content).code == 250
     mailbox.arrived(sent)
     with imap(family=family) as box:
         kind, folders = box.list()
         assert kind == "OK" and any(b'"INBOX"' in folder or folder.endswith(b"INBOX") for folder in folders), folders
         assert message.digest(message.sent_part(box.holding(sent.test_id)[0], sent.test_id)) == sent.digest
         box.logout()
+
+
+@check(
+    "T-3",
+    N_("Postfix has the mail name asked for, and the IP protocols asked for"),
+    step=3,
+    vantage="host",
+    tier="quick",
+    setting="mail_domain, mail_hostname, mail_inet_protocols",
+    remedy=N_("Run `valija apply --tags postfix`; a change of the protocols needs the restart that it makes."),
+)
+def test_names_and_protocols(host: Any, site: Site) -> None:
+    said = dict(
+        line.split(" = ", 1)
+        for line in host.run("postconf myhostname mydomain inet_protocols home_mailbox").stdout.splitlines()
+        if " = " in line
+    )
+    assert said == {
+        "myhostname": site.hostname,
+        "mydomain": site.domain,
+        "inet_protocols": site.protocols,
+        "home_mailbox": "Maildir/",
+    }, said
+    local = {socket.address for socket in listening(host) if socket.port == 25}
+    has4, has6 = any("." in address for address in local), any(":" in address for address in local)
+    asked = {"all": (True, True), "ipv4": (True, False), "ipv6": (False, True)}[site.protocols]
+    assert (has4, has6) == asked, _("Port 25 is open on {addresses}; {protocols} was asked for.").format(
+        addresses=", ".join(sorted(local)), protocols=site.protocols
+    )
+
+
+@check(
+    "T-4",
+    N_("Courier POP3: log in, list and fetch a message"),
+    step=4,
+    mutates=True,
+    tier="quick",
+    clauses=[rfc(1939, "5", "7")],
+    setting="courier_pop3_*",
+    remedy=N_("Look at `journalctl -u courier-pop -u courier-authdaemon` on the host."),
+)
+def test_pop3_login_list_fetch(
+    smtp: Callable[..., Any], pop3: Callable[..., Any], mailbox: Mailbox, sender: str, alice: Account, family: str
+) -> None:
+    sent = message.new(sender, alice.address)
+    with smtp(family) as talk:
+        talk.say_ehlo()
+        assert talk.message(sender, [alice.address], sent.content).code == 250
+    mailbox.arrived(sent)
+    with pop3(family=family) as drop:
+        _status, listed = drop.ask("LIST", multiline=True)
+        number = drop.number_of(sent.test_id)
+        assert any(line.split()[0] == str(number).encode() for line in listed), listed
+        assert message.digest(message.sent_part(drop.content(number), sent.test_id)) == sent.digest
+        drop.quit()
+
+
+@check(
+    "T-5",
+    N_("SquirrelMail: log in, list the messages, read one"),
+    step=5,
+    mutates=True,
+    tier="quick",
+    needs=["webmail"],
+    setting="mail_webmail",
+    remedy=N_("Run `valija apply --tags squirrelmail`; then look at /var/log/apache2/error.log and php-fpm's journal."),
+)
+def test_webmail_login_list_read(
+    smtp: Callable[..., Any], webmail: Callable[..., Any], mailbox: Mailbox, sender: str, alice: Account
+) -> None:
+    subject = f"Read me {uuid.uuid4().hex}"
+    sent = message.new(sender, alice.address, subject=subject, body=b"A line for the webmail.\r\n")
+    with smtp() as talk:
+        talk.say_ehlo()
+        assert talk.message(sender, [alice.address], sent.content).code == 250
+    mailbox.arrived(sent)
+    person = webmail()
+    row = next((row for row in person.messages() if row.subject == subject), None)
+    assert row is not None, _("The webmail does not list the message.")
+    assert "A line for the webmail." in visible_text(person.read(row.uid))
+
+
+@check(
+    "T-5",
+    N_("SquirrelMail: a message written there arrives, and a copy lies in Sent"),
+    step=5,
+    mutates=True,
+    needs=["webmail"],
+    setting="squirrelmail_*",
+    remedy=N_("SquirrelMail sends by SMTP to this host: look at `journalctl SYSLOG_FACILITY=2` there."),
+)
+def test_webmail_sends(webmail: Callable[..., Any], imap: Callable[..., Any], alice: Account, bob: Account) -> None:
+    subject = f"Written {uuid.uuid4().hex}"
+    webmail(alice).send(bob.address, subject, "Written in the webmail.")
+    with imap(bob) as box:
+        found = f'SUBJECT "{subject}"'
+        got = wait.until(lambda: box.found(found), ARRIVAL_SECONDS, _("the webmail's message"))[0]
+    assert b"Written in the webmail." in got
+    assert re.search(rf"^From:.*{re.escape(alice.address)}".encode(), got, re.M), got
+    with imap(alice) as box:
+        assert box.found(found, "INBOX.Sent"), _("No copy of the message lies in INBOX.Sent.")
+
+
+@check(
+    "T-6",
+    N_("Each account is a user of the host with a home and a Maildir: new, cur, tmp, 0700, its owner's"),
+    step=6,
+    vantage="host",
+    tier="quick",
+    setting="mail_accounts",
+    remedy=N_("Run `valija apply --tags accounts`: it makes what is missing and puts owners and modes right."),
+)
+def test_accounts_have_their_maildirs(host: Any, site: Site) -> None:
+    declared = [
+        entry["name"] for entry in site.mail.get("mail_accounts", []) if entry.get("state") in (None, "present")
+    ]
+    names = [*declared, *(account.name for account in site.probe)]
+    known = host.run("getent passwd -- " + " ".join(["%s"] * len(names)), *names).stdout.splitlines()
+    homes = {line.split(":")[0]: line.split(":")[5] for line in known}
+    missing = [name for name in names if name not in homes]
+    assert not missing, _("These accounts are no users of the host: {names}").format(names=", ".join(missing))
+    script = "".join(
+        f"stat -c '%U %a %F %n' {home} {home}/Maildir {home}/Maildir/new {home}/Maildir/cur {home}/Maildir/tmp 2>&1;"
+        for home in homes.values()
+    )
+    owner = {home: name for name, home in homes.items()}
+    wrong = []
+    for line in host.run(script).stdout.splitlines():
+        found = re.fullmatch(r"(\S+) (\d+) directory (\S+)", line)
+        user, mode, path = found.groups() if found else ("", "", "")
+        home, _maildir, below = path.partition("/Maildir")
+        if not found or owner[home] != user or mode[-1] != "0" or ((below or _maildir) and mode != "700"):
+            wrong.append(line)
+    assert not wrong, "\n".join(wrong)
+
+
+@check(
+    "T-6",
+    N_("The account files of the host are whole: pwck and grpck have nothing to say"),
+    step=6,
+    vantage="host",
+    setting="mail_accounts",
+    remedy=N_("Read what pwck -r and grpck -r say; they are right about their own files."),
+)
+def test_account_files_are_whole(host: Any) -> None:
+    for command in ("pwck -r -q", "grpck -r"):
+        said = host.run(command)
+        lines = [line for line in (said.stdout + said.stderr).splitlines() if "does not exist" not in line]
+        lines = [line for line in lines if line.strip() not in ("", "pwck: no changes", "grpck: no changes")]
+        assert not lines, f"{command}: " + "\n".join(lines)

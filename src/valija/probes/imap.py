@@ -12,6 +12,7 @@ from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
 from valija.probes.transcript import Recorder, Transcript
 
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
+_CARRIES_A_SECRET = re.compile(rb"\S+ (LOGIN|AUTHENTICATE)\b", re.I)
 
 
 class Session(imaplib.IMAP4):
@@ -22,6 +23,7 @@ class Session(imaplib.IMAP4):
     ) -> None:
         self._route = route or Direct()
         self.recorder = Recorder("imap", join(host, port))
+        self._secret = False
         super().__init__(host, port, timeout)
 
     def _create_socket(self, timeout: float | None) -> socket.socket:
@@ -32,12 +34,17 @@ class Session(imaplib.IMAP4):
 
     def send(self, data: Any) -> None:
         self.recorder.client_says(bytes(data))
+        self._secret = self._secret or bool(_CARRIES_A_SECRET.match(data))
         super().send(data)
 
     def readline(self) -> bytes:
         line: bytes = super().readline()
         if line:
             self.recorder.server_says(line)
+        if line.startswith(b"+"):  # what is asked for next is a name, a password or a SASL response
+            self.recorder.secret_next = self._secret
+        else:
+            self._secret = False
         return line
 
     def read(self, size: int) -> bytes:

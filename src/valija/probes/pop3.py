@@ -55,15 +55,11 @@ class Session(poplib.POP3):
         _status, lines, _octets = self.retr(number)
         return b"".join(line + b"\r\n" for line in lines)
 
-    def holding(self, text: str) -> list[bytes]:
-        """Each message with a text in its headers, newest first, as it was stored."""
+    def number_of(self, test_id: str) -> int:
+        """The number of the message with an X-Test-Id, looked for from the newest on; 0 when it is not there."""
         count, _octets = self.stat()
-        found = []
-        for number in range(count, 0, -1):
-            _status, head, _octets = self.top(number, 0)
-            if any(text.encode() in line for line in head):
-                found.append(self.content(number))
-        return found
+        wanted = f"X-Test-Id: {test_id}".encode()
+        return next((number for number in range(count, 0, -1) if wanted in self.top(number, 0)[1]), 0)
 
     @property
     def transcript(self) -> Transcript:

@@ -138,6 +138,10 @@ class Browser:
     def post(self, path: str, fields: dict[str, str], *, follow: bool = True) -> Page:
         return self._follow("POST", urljoin(self.base, path), fields, follow, None)
 
+    def ask(self, method: str, path: str) -> Page:
+        """One request by any method, redirects not followed."""
+        return self._follow(method, urljoin(self.base, path), None, False, None)
+
     def submit(self, page: Page, form: Form, values: dict[str, str], button: str = "") -> Page:
         """Fill in a form of a page and send it, as if `button` had been pressed."""
         fields = {**form.fields, **values}

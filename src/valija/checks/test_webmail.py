@@ -1,0 +1,111 @@
+"""The web server and the webmail as a stranger and as a thief see them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from valija.checks.marks import check
+from valija.checks.site import Account
+from valija.messages import N_, _
+from valija.probes import web
+from valija.probes.web import Browser
+from valija.probes.webmail import SquirrelMail, visible_text
+
+DENY = N_("Run `valija apply --tags squirrelmail,apache`: the web server denies these folders; .htaccess does not.")
+
+PROTECTED = [
+    *("config/config.php", "config/conf.pl", "config/config_default.php", "config/config_local.php", "config/"),
+    *("data/", "data/default_pref", "class/", "class/mime.class.php", "functions/global.php", "functions/"),
+    *("include/validate.php", "include/", "contrib/", "doc/", "doc/ReleaseNotes", "locale/", "po/", "configure"),
+    *("plugins/translate/setup.php", "plugins/mail_fetch/fetch.php", "plugins/", "src/configtest.php"),
+    *(".git/config", ".svn/entries", "config/config.php.bak", "config/config.php~", "config/config.php.before-valija"),
+]
+SERVER = ["/server-status", "/server-info", "/icons/", "/cgi-bin/", "/manual/", "/.git/config", "/.htaccess"]
+
+
+@check("E-01", N_("The login page is a clean page: no notice of PHP, no version"), tier="quick", needs=["webmail"])
+def test_login_page_is_clean(webmail: Callable[..., SquirrelMail], browser: Callable[..., Browser]) -> None:
+    page = webmail(login=False).login_page()
+    notice = re.search(r"(Notice|Warning|Deprecated|Fatal error)</b>?:", page.text)
+    assert not notice, _("PHP speaks on the login page: {text}").format(text=visible_text(page)[:200])
+    front = browser().get("/")
+    for name in ("server", "x-powered-by"):
+        for answer in (page, front):
+            value = answer.header(name)
+            assert not re.search(r"\d", value), _("{name}: {value} tells the version.").format(name=name, value=value)
+
+
+@check("E-02", N_("The login form refuses a wrong password, an unknown name and no name"), needs=["webmail"])
+def test_bad_logins_at_the_form(webmail: Callable[..., SquirrelMail], alice: Account) -> None:
+    def attempt(name: str) -> str:
+        """What is wrong with the answer to a bad login, or an empty text."""
+        person = webmail(login=False)
+        page = person.try_login(name, "wrong-password")
+        inside = person.browser.get(f"{person.root}src/right_main.php")
+        if person.logged_in(page) or person.logged_in(inside):
+            return _("{name!r} is logged in with a wrong password.").format(name=name)
+        return _("{name!r} came back as it was written.").format(name=name) if "<b>x" in page.text else ""
+
+    # A refused login sleeps some seconds in the daemon: side by side.
+    with ThreadPoolExecutor(4) as pool:
+        wrong = list(filter(None, pool.map(attempt, [alice.name, "nobody-x", "'\"<b>x", ""])))
+    assert not wrong, " ".join(wrong)
+
+
+@check("E-04", N_("After the logout the old cookies open nothing"), needs=["webmail"])
+def test_stolen_cookies_after_logout(browser: Callable[..., Browser], alice: Account) -> None:
+    person = SquirrelMail(browser())
+    person.login(alice.name, alice.password)
+    thief = SquirrelMail(browser())
+    thief.browser.cookies.update(person.browser.cookies)
+    assert thief.logged_in(thief.browser.get("/webmail/src/right_main.php")), _("The cookies are no session.")
+    person.logout()
+    page = thief.browser.get("/webmail/src/right_main.php")
+    assert not thief.logged_in(page), _("The session lives on after the logout.")
+
+
+@check(
+    "E-18",
+    N_("SquirrelMail's protected folders are not served"),
+    tier="quick",
+    needs=["webmail"],
+    setting="squirrelmail_*",
+    remedy=DENY,
+)
+def test_protected_folders(browser: Callable[..., Browser]) -> None:
+    visitor = browser()
+    served = []
+    for path in PROTECTED:
+        page = visitor.get(f"/webmail/{path}", follow=False)
+        if page.status not in (403, 404):
+            served.append(f"{path}: {page.status}")
+    assert not served, _("These are served: {paths}").format(paths=", ".join(served))
+
+
+@check("E-18", N_("The web server shows nothing of itself"), setting="apache_*", remedy=DENY)
+def test_server_shows_nothing_of_itself(browser: Callable[..., Browser]) -> None:
+    visitor = browser()
+    served = [path for path in SERVER if visitor.get(path, follow=False).status not in (403, 404)]
+    assert not served, _("These are served: {paths}").format(paths=", ".join(served))
+
+
+@check("E-20", N_("A folder without a page of its own is never listed"), setting="apache_*", remedy=DENY)
+def test_no_directory_listing(browser: Callable[..., Browser]) -> None:
+    visitor = browser()
+    for path in ("/", "/webmail/images/", "/webmail/src/", "/webmail/themes/", "/webmail/help/"):
+        page = visitor.get(path)
+        assert "Index of" not in page.text and "Parent Directory" not in page.text, path
+
+
+@check("E-21", N_("HTTP methods that only a fool or a thief sends are refused"), setting="apache_*")
+@pytest.mark.parametrize("method", ["TRACE", "PUT", "DELETE", "PROPFIND", "TRACK", "FOO"])
+def test_http_methods(browser: Callable[..., Browser], method: str) -> None:
+    page = browser().ask(method, "/")
+    assert page.status in (400, 403, 405, 501), _("{method} was answered {status}.").format(
+        method=method, status=page.status
+    )
+    assert web.forms(page) == []
