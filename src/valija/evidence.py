@@ -56,26 +56,36 @@ def as_json(outcome: Outcome, directory: Path, results: Results) -> str:
 
 
 def show(console: Console, outcome: Outcome, directory: Path, results: Results) -> None:
-    """The table of outcomes, why checks did not run, what failed and what to do, and where the report is."""
+    """What failed and what to do; then the table of outcomes, why checks did not run, and where the reports are."""
     if not results:
         if outcome.exit_code:
             summary.show_outcome(console, outcome)
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column(_("host"), style="bold")
-    for name, word in OUTCOMES.items():
-        table.add_column(_(word), justify="right", style=STYLES[name])
-    table.add_column(_("report"), overflow="fold")
-    for folder, one in results.items():
-        counts = [str(one["summary"].get(name, 0)) for name in OUTCOMES]
-        table.add_row(str(one["site"]["name"]), *counts, str(folder / "report.html"))
-    console.print(table)
-    for name in ("waiting", "skipped"):
-        show_reasons(console, name, results)
+    show_failures(console, results)
+    show_counts(console, results)
+
+
+def show_failures(console: Console, results: Results) -> None:
+    """The failed checks of all hosts."""
     for one in results.values():
         for check in one["checks"]:
             if check["outcome"] == "failed":
                 show_failed(console, str(one["site"]["name"]), check)
+
+
+def show_counts(console: Console, results: Results) -> None:
+    """The table of outcomes, why checks did not run, and the paths of the reports."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column(_("checks"), style="bold")
+    for name, word in OUTCOMES.items():
+        table.add_column(_(word), justify="right", style=STYLES[name])
+    for one in results.values():
+        table.add_row(str(one["site"]["name"]), *[str(one["summary"].get(name, 0)) for name in OUTCOMES])
+    console.print(table)
+    for name in ("waiting", "skipped"):
+        show_reasons(console, name, results)
+    for folder in results:
+        console.print(Text.assemble((_("Report") + " ", "bold"), str(folder / "report.html")), soft_wrap=True)
 
 
 def show_reasons(console: Console, name: str, results: Results) -> None:
@@ -95,7 +105,10 @@ def show_reasons(console: Console, name: str, results: Results) -> None:
 
 def show_failed(console: Console, site: str, check: dict[str, Any]) -> None:
     """A failed check: what it shows, what happened, the setting behind it and what to do."""
+    variant = str(check["nodeid"]).partition("[")[2].rstrip("]")
     head = Text.assemble((f"{site} ", "bold"), (f"{check['id']} ", "bold red"), check["title"])
+    if variant:
+        head.append(f" [{variant}]")
     clauses = ", ".join(check.get("clauses") or [])
     if clauses:
         head.append(f" ({clauses})", "dim")

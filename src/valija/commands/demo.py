@@ -38,11 +38,10 @@ class ReleaseName(click.ParamType[str]):
     name = "release"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in self.known:
-            self.fail(
-                _("There is no release {name}; there are: {known}.").format(name=value, known=", ".join(self.known))
-            )
-        return self.known[value]
+        if value not in RELEASE_NAMES:
+            known = ", ".join(RELEASE_NAMES)
+            self.fail(_("There is no release {name}; there are: {known}.").format(name=value, known=known))
+        return RELEASE_NAMES[value]
 
 
 @click.command(
@@ -96,8 +95,9 @@ def command(
     summary.show_outcome(console, outcome)
     directory = evidence.new_folder([str(lab.site_dir)])
     proof, results = prove(console, lab, directory, tier, verbosity)
+    evidence.show_failures(console, results)
     show(console, lab, results, missing=webmail_missing)
-    evidence.show(console, proof, directory, results)
+    evidence.show_counts(console, results)
     say_how_it_ended(console, lab, proof)
     return proof.exit_code
 

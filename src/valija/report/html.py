@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from valija.messages import N_, _
 from valija.report.clauses import Clause, links
@@ -51,9 +53,10 @@ class Talk:
 
 @dataclass(frozen=True)
 class Row:
-    """One check as the page shows it; `anchor` is unique in the page."""
+    """One check as the page shows it; `anchor` is unique in the page, `variant` is pytest's parameter (`ipv6`)."""
 
     anchor: str
+    variant: str
     check: Mapping[str, Any]
     mark: str
     word: str
@@ -76,8 +79,10 @@ def page(results: Mapping[str, Any], drawing: str = "") -> str:
         seconds=_seconds(results["started"], results["finished"]),
         drawing=drawing,
         failed=failed,
-        steps=[(number, _(title), [row for row in run if row.check.get("step") == number])
-               for number, title in STEPS.items()],
+        steps=[
+            (number, _(title), _groups([row for row in run if row.check.get("step") == number], "title"))
+            for number, title in STEPS.items()
+        ],
         behaviours=_groups(run, "behaviour"),
         waiting=_groups([row for row in rows if row.check["outcome"] == "waiting"], "reason"),
         skipped=_groups([row for row in rows if row.check["outcome"] == "skipped"], "reason"),
@@ -101,15 +106,28 @@ def _environment() -> Environment:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         _, lambda one, many, count: _(one) if count == 1 else _(many), newstyle=True
     )
+    environment.filters["prose"] = prose
     environment.filters["humane"] = lambda name: str(name).replace("_", " ").capitalize()
     environment.filters["clock"] = lambda seconds: f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
     return environment
+
+
+def prose(text: str) -> Markup:
+    """Text of a sentence; what stands between backticks is code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    marked = (
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
+    return Markup("").join(marked)
 
 
 def _row(number: int, check: Mapping[str, Any]) -> Row:
     outcome = str(check["outcome"])
     return Row(
         anchor=f"check-{number}",
+        variant=found[1] if (found := re.search(r"\[(.+)\]$", str(check["nodeid"]))) else "",
         check=check,
         mark=MARKS[outcome],
         word=_(WORDS[outcome]),

@@ -42,19 +42,27 @@ _IMAP_SHOWN = ("LOGIN", "AUTHENTICATE", "STARTTLS", "SELECT", "EXAMINE", "FETCH"
 
 
 def main_transcripts(results: Mapping[str, Any]) -> list[Transcript]:
-    """The transcripts of the check that shows a message sent and read back; those of the tutorial come first.
+    """The transcripts of the check that shows best how a message is sent and read back.
 
-    Empty when no check holds a delivered message.
+    That is the tutorial's session (A-20) if it passed, else one in which the server refused nothing. Empty when no
+    check holds a delivered message.
     """
-    checks = sorted(results["checks"], key=lambda check: (check["outcome"] != "passed", check.get("step") != 3))
-    sent = [check for check in checks if _first(check["transcripts"], "smtp", "354")]
+    checks = sorted(results["checks"], key=_oddity)
+    sent = [check for check in checks if smtp_transcript(check["transcripts"])]
     for check in sent:
-        if _first(check["transcripts"], "imap", "FETCH"):
+        if imap_transcript(check["transcripts"]):
             return list(check["transcripts"])
     if not sent:
         return []
-    reading = (_first(check["transcripts"], "imap", "FETCH") for check in checks)
+    reading = (imap_transcript(check["transcripts"]) for check in checks)
     return [*sent[0]["transcripts"], *[one for one in reading if one][:1]]
+
+
+def _oddity(check: Mapping[str, Any]) -> tuple[bool, bool, bool, bool]:
+    """What makes a check's session less fit to be shown, the worst first."""
+    smtp = smtp_transcript(check["transcripts"])
+    refused = any(re.match("[45]", line["text"]) and line["who"] == "S" for line in (smtp or {}).get("lines", []))
+    return check["outcome"] != "passed", check["id"] != "A-20", refused, check.get("step") != 3
 
 
 def smtp_transcript(transcripts: Iterable[Transcript]) -> Transcript | None:

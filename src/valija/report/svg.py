@@ -18,6 +18,8 @@ HEAD, ROW, GAP, MARGIN = 104, 27, 13, 20
 # How many characters of 12.5 px monospace fit between two neighbours; the rest is cut.
 ROOM = {frozenset((CLIENT, MTA)): 42, frozenset((MTA, MDA)): 15, frozenset((MDA, MAILBOX)): 15}
 DEFAULT_ROOM = 31
+# The same for the 12 px words beside an arrow.
+WORDS_ROOM = 88
 
 STYLE = """
 .vs{--paper:#fffdf8;--ink:#22201c;--soft:#736d62;--line:#cfc8ba;--band:#f5f0e4;--card:#ffffff;
@@ -74,7 +76,7 @@ def _lanes(transcripts: Sequence[Mapping[str, Any]], height: int) -> Iterator[st
     imap = session.imap_transcript(transcripts) or {}
     heads = {
         CLIENT: (_("Client"), str(smtp.get("client", ""))),
-        MTA: (_("MTA"), f"smtpd · {smtp.get('server', '')}"),
+        MTA: (_("MTA"), str(smtp.get("server", ""))),
         MDA: (_("MDA"), "local(8)"),
         MAILBOX: (_("Mailbox"), str(imap.get("server", ""))),
         READER: (_("IMAP client"), str(imap.get("client", ""))),
@@ -82,7 +84,7 @@ def _lanes(transcripts: Sequence[Mapping[str, Any]], height: int) -> Iterator[st
     for lane, (name, below) in heads.items():
         x = LANES[lane]
         yield f'<line x1="{x}" y1="78" x2="{x}" y2="{height - MARGIN}" stroke="var(--line)" stroke-width="1.5"/>'
-        half = {CLIENT: 92, MDA: 44, READER: 60}.get(lane, 80)
+        half = {CLIENT: 92, MTA: 84, MDA: 42, READER: 62}.get(lane, 80)
         yield (
             f'<rect x="{x - half}" y="22" width="{2 * half}" height="56" rx="9" fill="var(--card)"'
             ' stroke="var(--line)" stroke-width="1.2"/>'
@@ -125,7 +127,7 @@ def _words(step: Step, y: int, halo: str) -> Iterator[str]:
     x, anchor = (LANES[MTA] + 18, "start") if CLIENT in (step.source, step.target) else (LANES[MTA] - 18, "end")
     if READER in (step.source, step.target):
         x = LANES[MAILBOX] - 18
-    words = _text(step.words)
+    words = _text(_cut(step.words, WORDS_ROOM))
     yield f'<text class="vs-w{halo}" x="{x}" y="{y - 3}" text-anchor="{anchor}">{words}</text>'
 
 
@@ -135,11 +137,15 @@ def _extra(step: Step) -> str:
 
 def _label(step: Step) -> str:
     room = ROOM.get(frozenset((step.source, step.target)), DEFAULT_ROOM)
-    text = step.text if len(step.text) <= room else step.text[: room - 1] + "…"
+    text = _cut(step.text, room)
     if step.code and step.result and text.startswith(step.code):
         rest = text[len(step.code) :]
         return f'<tspan class="vs-c vs-{step.result}">{_text(step.code)}</tspan>{_text(rest)}'
     return _text(text)
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 1] + "…"
 
 
 def _text(text: str) -> str:

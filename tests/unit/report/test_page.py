@@ -83,7 +83,7 @@ def test_the_page_needs_no_other_file(results: dict[str, Any]) -> None:
 def test_the_page_holds_every_check_reason_and_line(results: dict[str, Any]) -> None:
     text = parsed(html.page(results)).text
     for check in results["checks"]:
-        assert check["title"] in text
+        assert check["title"].replace("`", "") in text
         assert check["reason"] in text
         for transcript in check["transcripts"]:
             for line in transcript["lines"]:
@@ -92,6 +92,16 @@ def test_the_page_holds_every_check_reason_and_line(results: dict[str, Any]) -> 
     assert "Take the network of this client out of mynetworks" in text
     assert "From here under TLSv1.3" in text
     assert text.index("What failed") < text.index("The tutorial, step by step")
+
+
+def test_the_variants_of_a_check_stand_together_in_their_step(results: dict[str, Any]) -> None:
+    check = next(check for check in results["checks"] if check["id"] == "A-20")
+    check["title"] = "Run `it` & look"
+    for word in ("NOOP", "HELP"):
+        results["checks"].append({**check, "nodeid": f"test_x.py::test_verbs[{word}]"})
+    page = html.page(results)
+    assert page.count("Run <code>it</code> &amp; look:") == 1
+    assert re.search(r'<a class="variant passed" href="#check-\d+">HELP</a>', page)
 
 
 def test_a_green_run_has_no_section_of_failures(results: dict[str, Any]) -> None:
