@@ -13,7 +13,7 @@ from ansible_collections.valija.mailserver.plugins.plugin_utils.role_specs impor
 try:  # ansible-core 2.19 tags values with their origin, by an interface that it calls private.
     from ansible._internal._datatag._tags import Origin
 except ImportError:  # pragma: no cover
-    Origin = None  # type: ignore[assignment,misc]
+    Origin = None
 
 _VAULT = "$ANSIBLE_VAULT;"
 

@@ -47,10 +47,9 @@ def check_value(path: Steps, value: Any, option: dict[str, Any]) -> list[Finding
     }
     if misfit.get(kind):
         return [Finding(path, None if _holds_secrets(option) else value, *_KINDS[kind])]
-    leaf = {
-        key: option[key] for key in ("type", "choices") if key in option and not (key == "choices" and kind == "list")
-    }
-    findings = _by_ansible(path, value, leaf, secret=_holds_secrets(option))
+    findings: list[Finding] = []
+    if kind not in ("str", "list", "dict") or ("choices" in option and kind != "list"):
+        findings += _by_ansible(path, value, option, secret=_holds_secrets(option))
     if kind == "list":
         element = {**option, "type": option.get("elements", "raw"), "required": False}
         element.pop("elements", None)
@@ -92,8 +91,9 @@ def missing(name: str, option: dict[str, Any]) -> Finding:
     return Finding((name,), None, NOT_SET, f"Set it here: {_first_sentence(option)}")
 
 
-def _by_ansible(path: Steps, value: Any, leaf: dict[str, Any], *, secret: bool) -> list[Finding]:
+def _by_ansible(path: Steps, value: Any, option: dict[str, Any], *, secret: bool) -> list[Finding]:
     name = str(path[-1])
+    leaf = {key: option[key] for key in ("type", "choices") if key in option}
     result = ArgumentSpecValidator({name: leaf}).validate({name: value}, validate_role_argument_spec=True)
     if not result.error_messages:
         return []

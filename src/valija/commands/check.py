@@ -34,11 +34,12 @@ _PLACE = re.compile(r"(?P<file>[^:\n]+)(?::(?P<line>\d+))?: (?P<text>.+)")
 @options.as_json
 def command(inventory: tuple[str, ...], as_json: bool, **given: Any) -> int:
     """Look at the files first, then at the values, with Ansible's own precedence of variables."""
-    hosts = 0
+    hosts, code = 0, 2
     findings = inventory_files.findings(inventory)
     if not findings:
         outcome = run_playbook("check", inventory, progress=Progress(Console(file=io.StringIO())), **given)
-        hosts, findings = len(outcome.record.tallies), _findings(outcome, inventory)
+        hosts, code = len(outcome.record.tallies), outcome.exit_code
+        findings = _findings(outcome, inventory)
     if as_json:
         click.echo(json.dumps({"hosts": hosts, "findings": [_parts(line) for line in findings]}, indent=2))
     elif findings:
@@ -46,7 +47,7 @@ def command(inventory: tuple[str, ...], as_json: bool, **given: Any) -> int:
     else:
         words = _("1 host, no findings") if hosts == 1 else _("{count} hosts, no findings")
         click.echo(words.format(count=hosts))
-    return 2 if findings else 0
+    return code
 
 
 def _findings(outcome: Outcome, inventory: tuple[str, ...]) -> list[str]:
