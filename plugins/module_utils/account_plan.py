@@ -114,7 +114,7 @@ def _enter(
     plan.homes[name] = owner
     plan.created.append(name)
     plan.diff.append(f"{name}: new account" + (", disabled" if lock else ""))
-    if not account.password and not account.password_hash:
+    if not lock and not account.password and not account.password_hash:
         plan.notes.append(f"{name}: no password is given, so nobody can log in")
     if name in host.homes:
         plan.aside[name] = host.homes[name].uid

@@ -1,0 +1,251 @@
+"""`valija accounts`: list the accounts of a site, add one, change a password, hash one."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+from ansible_collections.valija.mailserver.plugins.module_utils.hashing import (
+    SCHEMES,
+    HashingError,
+    check_cost,
+    hash_password,
+)
+from ansible_collections.valija.mailserver.plugins.module_utils.site_accounts import check_accounts
+from rich.console import Console
+from rich.table import Table
+
+from valija import account_list, options, runner, summary
+from valija.account_list import AccountFile
+from valija.errors import InputError, ValijaError
+from valija.messages import _
+
+# token_urlsafe's bytes: 96 bits, 16 characters.
+_PASSWORD_BYTES = 12
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+password_options = [
+    click.option("--generate", is_flag=True, help=_("Make a random password, and print it once.")),
+    click.option("--stdin", "from_stdin", is_flag=True, help=_("Read the password from the first line of the input.")),
+]
+hash_options = [
+    click.option("--scheme", type=click.Choice(list(SCHEMES)), default="yescrypt", show_default=True, help=_("How.")),
+    click.option(
+        "--cost",
+        type=int,
+        default=0,
+        help=_("Cost of yescrypt (1 to 11) or rounds of sha512. Default: 10 to 20 ms for one verification."),
+    ),
+]
+apply_options = [
+    options.limit,
+    options.extra_vars,
+    options.verbosity,
+    options.vault_password_file,
+    options.ask_vault_pass,
+    click.option("--no-apply", is_flag=True, help=_("Write the inventory only; touch no host.")),
+    options.as_json,
+]
+
+
+def _with(given: Sequence[Callable[[F], F]]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in this order."""
+
+    def add(command: F) -> F:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group(help=_("The mail accounts of a site: list them, add one, change a password."))
+def command() -> None:
+    """The verbs are below."""
+
+
+@command.command("list", help=_("List the accounts that a site asks for, host by host where they differ."))
+@options.inventory
+@options.vault_password_file
+@options.ask_vault_pass
+@options.as_json
+def list_(inventory: tuple[str, ...], vault_password_file: str | None, ask_vault_pass: bool, as_json: bool) -> None:
+    """Read the inventory with Ansible's own precedence; no secret is shown."""
+    accounts = _listed(_inventory_data(inventory, vault_password_file, ask_vault_pass))
+    if as_json:
+        click.echo(json.dumps(accounts, indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in (_("account"), _("full name"), _("state"), _("aliases"), _("hosts")):
+        table.add_column(heading)
+    for account in accounts:
+        lists = [", ".join(account[key]) for key in ("aliases", "hosts")]
+        table.add_row(account["name"], account["full_name"], account["state"], *lists)
+    Console(highlight=False).print(table)
+
+
+@command.command(
+    help=_(
+        "Add the account NAME to a site, and make it on the hosts.\n\n"
+        "Asks for its password twice, and writes the password's hash into mail_accounts in the file where the list "
+        "stands. Then brings the accounts of the hosts to the inventory's state, and nothing else.\n\n"
+        "Exit code: 0 done, 1 a host failed, 2 the input is wrong and nothing was touched."
+    )
+)
+@click.argument("name")
+@options.inventory
+@click.option("--full-name", default="", help=_("The name of the person."))
+@_with(password_options)
+@_with(hash_options)
+@_with(apply_options)
+def add(name: str, full_name: str, **given: Any) -> int:
+    """Write the account, then apply the accounts."""
+    account = {"name": name} | ({"full_name": full_name} if full_name else {})
+    _require_good({**account, "password": secrets.token_urlsafe(_PASSWORD_BYTES)})
+    file = account_list.the_file(given["inventory"])
+    if name in file.names:
+        words = _("{name} is in {path} already. `valija accounts password` changes its password.")
+        raise InputError(words.format(name=name, path=file.path))
+    password = _password(name, given)
+    made = _hash(password, given["scheme"], given["cost"])
+    text = account_list.with_account(file.text, {**account, "password_hash": made})
+    return _write_and_apply(file, text, name, password, given)
+
+
+@command.command(
+    help=_(
+        "Change the password of the account NAME, in the site and on the hosts.\n\n"
+        "Asks for it twice, and writes its hash into mail_accounts in place of the password or hash that stands there. "
+        "On the hosts it is set whatever mail_password_policy says, and the account's sessions end.\n\n"
+        "Exit code: 0 done, 1 a host failed, 2 the input is wrong and nothing was touched."
+    )
+)
+@click.argument("name")
+@options.inventory
+@_with(password_options)
+@_with(hash_options)
+@_with(apply_options)
+def password(name: str, **given: Any) -> int:
+    """Write the hash, then apply the accounts."""
+    file = account_list.the_file(given["inventory"], name)
+    word = _password(name, given)
+    made = _hash(word, given["scheme"], given["cost"])
+    text = account_list.with_password_hash(file.text, name, made)
+    return _write_and_apply(file, text, name, word, given)
+
+
+@command.command("hash", help=_("Print the hash of a password, for password_hash in mail_accounts."))
+@_with(password_options)
+@_with(hash_options)
+def hash_(generate: bool, from_stdin: bool, scheme: str, cost: int) -> None:
+    """Ask for a password, print its hash; a generated password goes to the error output."""
+    word = _password("", {"generate": generate, "from_stdin": from_stdin})
+    if generate:
+        click.echo(word, err=True)
+    click.echo(_hash(word, scheme, cost))
+
+
+def _inventory_data(inventory: Sequence[str], vault_password_file: str | None, ask_vault_pass: bool) -> dict[str, Any]:
+    """What ansible-inventory knows of the hosts; values stay as they are written, vaulted ones closed."""
+    runner.check_inventory(inventory)
+    sources = [part for source in inventory for part in ("-i", source)]
+    vault = ["--vault-password-file", vault_password_file] if vault_password_file else []
+    vault += ["--ask-vault-pass"] if ask_vault_pass else []
+    environment = dict(os.environ)
+    if "ANSIBLE_CONFIG" not in environment and (config := runner.site_config(inventory)):
+        environment["ANSIBLE_CONFIG"] = str(config)
+    arguments = [sys.executable, "-m", "ansible", "inventory", *sources, *vault, "--list"]
+    ran = subprocess.run(arguments, env=environment, capture_output=True, check=False)
+    if ran.returncode != 0:
+        raise InputError(ran.stderr.decode("utf-8", "replace").strip())
+    data: dict[str, Any] = json.loads(ran.stdout)
+    return data
+
+
+def _listed(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each account once, with the hosts that have it; one that differs between hosts is there once for each form."""
+    found: dict[str, dict[str, Any]] = {}
+    for host, values in sorted(data.get("_meta", {}).get("hostvars", {}).items()):
+        accounts = values.get("mail_accounts", [])
+        if not isinstance(accounts, list):
+            raise InputError(_("mail_accounts of {host} is no list, so it cannot be listed.").format(host=host))
+        for account in accounts:
+            shown = {
+                "name": str(account.get("name", "")),
+                "full_name": str(account.get("full_name", "")),
+                "state": str(account.get("state", "present")),
+                "aliases": [str(alias) for alias in account.get("aliases") or []],
+                "shell": str(account.get("shell", "/usr/sbin/nologin")),
+            }
+            found.setdefault(json.dumps(shown), {**shown, "hosts": []})["hosts"].append(host)
+    return list(found.values())
+
+
+def _require_good(account: dict[str, str]) -> None:
+    """Raise InputError with all that a site's rules find wrong with one account."""
+    findings = check_accounts({"mail_accounts": [account]})
+    if findings:
+        raise InputError("\n".join(finding.text.removeprefix("mail_accounts[0].") for finding in findings))
+
+
+def _password(name: str, given: dict[str, Any]) -> str:
+    """The password that is given: made, read, or asked for twice."""
+    if given["generate"] and given["from_stdin"]:
+        raise InputError(_("Give --generate or --stdin, not both."))
+    if given["generate"]:
+        return secrets.token_urlsafe(_PASSWORD_BYTES)
+    if given["from_stdin"]:
+        word = sys.stdin.readline().removesuffix("\n")
+    else:
+        word = str(click.prompt(_("Password"), hide_input=True, confirmation_prompt=True, err=True))
+    _require_good({"name": name or "alice", "password": word})
+    return word
+
+
+def _hash(word: str, scheme: str, cost: int) -> str:
+    try:
+        check_cost(scheme, cost)
+    except HashingError as error:
+        raise InputError(f"--cost: {error}") from error
+    try:
+        return hash_password(word, scheme, cost)
+    except HashingError as error:
+        raise ValijaError(str(error)) from error
+
+
+def _write_and_apply(file: AccountFile, text: str, name: str, word: str, given: dict[str, Any]) -> int:
+    """Write the inventory, bring the hosts to it; an inventory that is refused as a whole is put back."""
+    as_json, progress = given["as_json"], summary.progress_for(given["as_json"])
+    file.write(text)
+    outcome = None
+    if not given["no_apply"]:
+        extra = [*given["extra_vars"], json.dumps({"accounts_enforce": [name]})]
+        shared = {key: given[key] for key in ("limit", "verbosity", "vault_password_file", "ask_vault_pass")}
+        outcome = runner.run_playbook("accounts", given["inventory"], extra_vars=extra, progress=progress, **shared)
+        if outcome.exit_code == 2:
+            file.write(file.text)
+    code = outcome.exit_code if outcome else 0
+    if as_json:
+        data = {"account": name, "file": str(file.path), "written": code != 2}
+        data |= {"password": word} if given["generate"] and code != 2 else {}
+        data |= {"run": summary.outcome_data(outcome)} if outcome else {}
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return code
+    if outcome:
+        summary.show_outcome(progress.console, outcome)
+    if code == 2:
+        click.echo(_("{path} is as it was.").format(path=file.path))
+        return code
+    click.echo(_("{path}: the hash of the password of {name} is written.").format(path=file.path, name=name))
+    if given["generate"]:
+        click.echo(_("Password of {name}: {password}").format(name=name, password=word))
+    if code:
+        click.echo(_("Not every host has it yet: `valija accounts password {name}` sets it again.").format(name=name))
+    return code
