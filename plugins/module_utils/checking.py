@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 from ansible_collections.valija.mailserver.plugins.module_utils import files
@@ -27,22 +26,24 @@ def must_pass(check: Check, what: str, stage: str = "") -> None:
         raise Refused(f"{what}: {' '.join(check.command)}\n{words.replace(stage, '') if stage else words}")
 
 
-def try_staged(request: Request, *, check_mode: bool) -> None:
+def try_staged(request: Request, folder: Path, *, check_mode: bool) -> None:
     """Write the wanted files below a folder of their own, and let the product's checkers read them there.
 
-    In check mode a checker whose package is not on the host yet is left out.
+    The folder is made anew, for root alone, and removed in the end. In check mode a checker whose package is not on
+    the host yet is left out.
     """
     checks = [check for check in request.stage_checks if not check_mode or shutil.which(check.command[0])]
     if not checks:
         return
-    stage = tempfile.mkdtemp(prefix="valija-stage-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
     try:
         for wanted in request.files:
-            _stage(wanted, Path(stage + wanted.path))
+            _stage(wanted, Path(f"{folder}{wanted.path}"))
         for check in checks:
-            must_pass(check, "The new files were refused before they were written", stage)
+            must_pass(check, "The new files were refused before they were written", str(folder))
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _stage(wanted: files.Wanted, path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -279,9 +278,9 @@ def land(change: Change) -> None:
         _own(wanted.path, uid, gid, wanted.mode)
 
 
-def _beside(path: str) -> Path:
-    """A new name in the same folder."""
-    return Path(path).parent / f".{Path(path).name}.{secrets.token_hex(4)}.valija"
+def beside(path: str) -> Path:
+    """The name under which a path's new content is made, in the same folder; a killed run may leave it behind."""
+    return Path(path).parent / f".{Path(path).name}.valija-new"
 
 
 def _own(path: str, uid: int, gid: int, mode: int) -> None:
@@ -291,7 +290,8 @@ def _own(path: str, uid: int, gid: int, mode: int) -> None:
 
 def write_file(path: str, content: bytes, uid: int, gid: int, mode: int, modified_ns: int | None = None) -> None:
     """Write a file atomically: never half, never readable for more than its mode says, on the disk in the end."""
-    temporary = _beside(path)
+    temporary = beside(path)
+    temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -311,7 +311,8 @@ def write_file(path: str, content: bytes, uid: int, gid: int, mode: int, modifie
 
 def write_link(path: str, target: str) -> None:
     """Make or move a symbolic link atomically."""
-    temporary = _beside(path)
+    temporary = beside(path)
+    temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.rename(path)
     sync_folder(path)

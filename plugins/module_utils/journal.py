@@ -16,14 +16,12 @@ from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils import files
 
-ROOT = Path("/var/lib/valija/rollback")
-
 
 class Journal:
-    """The journal of one role. ``opened``: there is one on the disk; ``left_over``: a killed run wrote it."""
+    """The journal of one role below ``state``. ``opened``: it is on the disk; ``left_over``: by a killed run."""
 
-    def __init__(self, role: str, root: Path = ROOT) -> None:
-        self.folder = root / role
+    def __init__(self, role: str, state: Path) -> None:
+        self.folder = state / "rollback" / role
         self.left_over = self.opened = False
         self._data: dict[str, Any] = {"since": 0.0, "restarts": [], "reloads": [], "services": {}, "entries": []}
         try:
@@ -93,7 +91,7 @@ class Journal:
             if path not in self:
                 self._add(self._saved(path))
         text = json.dumps(data, indent=1)
-        files.write_file(str(self.folder / "journal.json"), text.encode(), 0, 0, 0o600)
+        files.write_file(str(self.folder / "journal.json"), text.encode(), os.geteuid(), os.getegid(), 0o600)
         self.opened = True
 
     def _add(self, entry: dict[str, Any]) -> None:
@@ -107,7 +105,7 @@ class Journal:
         if actual.kind == "file":
             name = f"{len(self._data['entries']):04d}"
             modified = Path(path).stat().st_mtime_ns
-            files.write_file(str(self.folder / name), actual.content, 0, 0, 0o600)
+            files.write_file(str(self.folder / name), actual.content, os.geteuid(), os.getegid(), 0o600)
             entry |= {"saved": name, "modified_ns": modified}
         elif actual.kind == "link":
             entry["target"] = actual.target
@@ -157,7 +155,11 @@ class Journal:
     def discard(self) -> None:
         """Forget the originals: what stands now is good."""
         for entry in self._data["entries"]:
-            if entry["kind"] != "tree" or not Path(entry["aside"]).is_dir():
+            if entry["kind"] != "tree":
+                files.beside(entry["path"]).unlink(missing_ok=True)
+                continue
+            shutil.rmtree(files.beside(entry["path"]), ignore_errors=True)
+            if not Path(entry["aside"]).is_dir():
                 continue
             kept = Path(entry["path"] + files.KEPT)
             if entry["foreign"] and not kept.exists():

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from ansible_collections.valija.mailserver.plugins.module_utils import files
 
-ROOT = Path("/var/lib/valija/owned")
-
 
 class Owned:
-    """The list of one role."""
+    """The list of one role, below ``state``."""
 
-    def __init__(self, role: str, root: Path = ROOT) -> None:
-        self._file = root / f"{role}.json"
+    def __init__(self, role: str, state: Path) -> None:
+        self._file = state / "owned" / f"{role}.json"
         self.paths: frozenset[str] = frozenset()
         with contextlib.suppress(OSError, ValueError):
             self.paths = frozenset(json.loads(self._file.read_text()))
@@ -30,5 +29,6 @@ class Owned:
         if known == self.paths:
             return
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        files.write_file(str(self._file), (json.dumps(sorted(known), indent=1) + "\n").encode(), 0, 0, 0o600)
+        text = json.dumps(sorted(known), indent=1) + "\n"
+        files.write_file(str(self._file), text.encode(), os.geteuid(), os.getegid(), 0o600)
         self.paths = known

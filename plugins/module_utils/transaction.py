@@ -20,16 +20,23 @@ from ansible_collections.valija.mailserver.plugins.module_utils.owned import Own
 from ansible_collections.valija.mailserver.plugins.module_utils.plan import Plan, loads_of, plan_of, result_of
 from ansible_collections.valija.mailserver.plugins.module_utils.request import Check, Request, Tree
 
+# Where originals and the lists of our files are kept on a host.
+STATE = Path("/var/lib/valija")
+# Where the wanted files are tried before they are written; in memory, for some are secret.
+STAGE = Path("/run/valija/stage")
+
 NOW = float("inf")
 
 
-def configure(request: Request, *, check_mode: bool = False) -> dict[str, Any]:
+def configure(
+    request: Request, *, check_mode: bool = False, state: Path = STATE, stage: Path = STAGE
+) -> dict[str, Any]:
     """Bring everything to its state; the result of the module.
 
     ``needs`` in the result names the trees that differ and whose archives must be sent: nothing was done then.
     Raises Refused, with what was put back in its text.
     """
-    owned, journal = Owned(request.role), Journal(request.role)
+    owned, journal = Owned(request.role, state), Journal(request.role, state)
     try:
         plan = plan_of(request)
         pairs = services.read(request.services)
@@ -39,13 +46,13 @@ def configure(request: Request, *, check_mode: bool = False) -> dict[str, Any]:
     result = result_of(plan, steps)
     if check_mode:
         if plan.any:
-            try_staged(request, check_mode=True)
+            try_staged(request, stage, check_mode=True)
         return result
     needs = [tree.path for tree in plan.trees if tree.archive is None]
     if needs:
         return {"changed": False, "needs": needs}
     if plan.any or steps.any or steps.daemon_reload or journal.left_over:
-        done = _Transaction(request, plan, journal, pairs, owned).run()
+        done = _Transaction(request, plan, journal, pairs, owned).run(stage)
         result = {**result_of(Plan(), done), "diff": result["diff"], "paths": result["paths"]}
         result["changed"] = plan.any or done.any
     owned.add([wanted.path for wanted in request.files] + [tree.path for tree in request.trees])
@@ -69,11 +76,11 @@ class _Transaction:
             and not journal.was_absent(change.wanted.path)
         }
 
-    def run(self) -> services.Steps:
+    def run(self, stage: Path) -> services.Steps:
         """Do it all, or put all back and raise Refused."""
         try:
             if self.unproved:
-                try_staged(self.request, check_mode=False)
+                try_staged(self.request, stage, check_mode=False)
             self._must_be_possible()
             self._save()
             self._land()

@@ -15,6 +15,8 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
+from ansible_collections.valija.mailserver.plugins.module_utils.files import beside
+
 
 class BadArchiveError(ValueError):
     """The archive holds something that has no place in a tree: a device, a path or a link that leads out of it."""
@@ -66,7 +68,7 @@ def _mode(member: tarfile.TarInfo) -> int:
 
 
 def _members(archive: tarfile.TarFile) -> list[tuple[str, tarfile.TarInfo]]:
-    """The members under clean relative names, with the folders that the archive only implies. Raises BadArchiveError."""
+    """The members under clean relative names, with folders that the archive only implies. Raises BadArchiveError."""
     found: dict[str, tarfile.TarInfo] = {}
     for member in archive:
         path = PurePosixPath(member.name)
@@ -136,7 +138,7 @@ def swap_in(data: bytes, path: str, digest: str, uid: int, gid: int, ours: froze
     """
     place, former = Path(path), Path(aside)
     place.parent.mkdir(0o755, parents=True, exist_ok=True)
-    new = place.parent / f".{place.name}.valija-new"
+    new = beside(path)
     unpack(data, new, uid, gid)
     if digest_of_directory(str(new)) != digest:
         shutil.rmtree(new)

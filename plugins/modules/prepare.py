@@ -19,8 +19,8 @@ description:
   - Takes the lock of the host, waiting for another controller to end, and says who holds it.
   - >-
     Refuses a release that is not supported, another mail or web server in the way, a port that another program holds,
-    and a host whose own name does not
-    resolve.
+    and a host whose own name does not resolve.
+  - Fetches on the control node what a role needs from outside (SquirrelMail's source), so that a host needs no way out.
   - >-
     Installs what is missing of the packages that the roles declare (C(__<role>_packages)), in one transaction,
     without recommends.
