@@ -28,7 +28,7 @@ _SYSTEM_ACCOUNTS = """
     debian-exim sendmail smmta smmsp cyrus mysql postgres redis fail2ban certbot ubuntu debian admin
 """
 SYSTEM_ACCOUNTS = frozenset(_SYSTEM_ACCOUNTS.split())
-# Addresses that mail_postmaster reads: a domain owes them, or programs write to them (RFC 5321 section 4.5.1, RFC 2142).
+# Addresses that mail_postmaster reads; domains owe them or programs write to them (RFC 5321 section 4.5.1, RFC 2142).
 ROLE_ADDRESSES = ("postmaster", "abuse", "hostmaster", "root", "mailer-daemon", "noc", "security", "webmaster")
 # Those of them that a person must not bear as a login name.
 _NO_PERSONS = ("postmaster", "abuse", "hostmaster", "mailer-daemon")
