@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.valija.mailserver.plugins.module_utils.site_names import ROLE_ADDRESSES
+
 # What a name or a target may hold without quotes; all else is refused rather than quoted .
 _NAME = re.compile(r"[A-Za-z0-9._+=~^!$%&'*?{}\x60-\U0010ffff-]+")
 _ADDRESS = re.compile(rf"(?P<local>{_NAME.pattern})(@(?P<domain>[A-Za-z0-9.\[\]:\x80-\U0010ffff-]+))?")
@@ -50,20 +52,17 @@ def render_aliases(table: Mapping[str, Sequence[str]]) -> str:
 
 
 def local_aliases(
-    aliases: Mapping[str, Any],
-    accounts: Iterable[Mapping[str, Any]],
-    postmaster: str,
-    role_names: Sequence[str] = (),
+    aliases: Mapping[str, Any], accounts: Iterable[Mapping[str, Any]], postmaster: str
 ) -> dict[str, list[str]]:
     """The names that hold in every domain of a site, sorted, as a table for ``render_aliases``.
 
     ``aliases`` and ``accounts`` are ``mail_aliases`` and ``mail_accounts``; a name with ``@`` is not local and is left
-    to ``address_aliases``. An alias of an account that is absent is gone with it. ``postmaster`` goes to the person
-    named, and each of ``role_names`` to postmaster, unless the site gave the name to somebody: an account or alias of
-    that name wins.
+    to ``address_aliases``. An alias of an account that is absent is gone with it. ``postmaster`` leads to the person
+    named, and the other role addresses to postmaster, unless the site gave the name to somebody: an account or an
+    alias of that name wins.
     """
     table: dict[str, list[str]] = {}
-    taken: set[str] = set()
+    taken = {"postmaster", postmaster.lower()}
     for account in accounts:
         if account.get("state") == "absent":
             continue
@@ -73,10 +72,10 @@ def local_aliases(
     for name, targets in aliases.items():
         if "@" not in name:
             _add(table, name, _targets(targets))
-    if postmaster and postmaster.lower() != "postmaster" and "postmaster" not in taken:
+    if postmaster.lower() != "postmaster":
         table.setdefault("postmaster", [postmaster])
-    for name in role_names:
-        if name not in taken and name != postmaster.lower():
+    for name in ROLE_ADDRESSES:
+        if name not in taken:
             table.setdefault(name, ["postmaster"])
     return dict(sorted(table.items()))
 
