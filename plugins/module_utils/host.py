@@ -125,23 +125,25 @@ def port_refusals(
     changed its user: one of them that is declared is taken for the holder of a socket without a visible one.
     """
     unseen = set(hidden)
-    found = []
+    found: dict[tuple[int, int], str] = {}
     for wanted in listens:
-        loopback_only = wanted.get("address") == "loopback"
         for held in listeners:
-            ours = set(wanted.get("programs", ()))
-            if held.port != int(wanted["port"]) or held.program in ours or (not held.pid and unseen & ours):
-                continue
-            if loopback_only and not (held.everywhere or held.loopback):
-                continue
-            holder = f"{held.program} (process {held.pid})" if held.pid else "a program that cannot be seen"
-            line = (
-                f"Port {held.port}, needed for {wanted.get('service', 'a service')}, is held by another program: "
-                f"{holder} on {held.address}. Stop it, or move it to another port."
-            )
-            if line not in found:
-                found.append(line)
-    return sorted(found)
+            if held.port == int(wanted["port"]) and _in_the_way(wanted, held, unseen):
+                holder = f"{held.program} (process {held.pid})" if held.pid else "a program that cannot be seen"
+                found.setdefault(
+                    (held.port, held.pid),
+                    f"Port {held.port}, needed for {wanted.get('service', 'a service')}, is held by another program: "
+                    f"{holder} on {held.address}. Stop it, or move it to another port.",
+                )
+    return [found[key] for key in sorted(found)]
+
+
+def _in_the_way(wanted: Mapping[str, Any], held: Listener, unseen: set[str]) -> bool:
+    """Whether a socket on a wanted port is not our own, and where ours would be."""
+    ours = set(wanted.get("programs", ()))
+    if held.program in ours or (not held.pid and unseen & ours):
+        return False
+    return wanted.get("address") != "loopback" or held.everywhere or held.loopback
 
 
 def refusals(
