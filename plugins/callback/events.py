@@ -187,19 +187,23 @@ def as_list(diff: t.Any) -> list[dict[str, t.Any]]:
 
 
 def count_tasks(play: t.Any) -> int:
-    """How many tasks the play will go through with its tags, for a progress bar; 0 when it cannot be known."""
+    """How many tasks the play will go through with its tags, for a progress bar; 0 when it cannot be known.
+
+    A role that several others depend on is run once, so that a task counts once. Ansible may still validate its
+    arguments more often: the number is for a bar, not for a bill.
+    """
     try:
-        return sum(_count(block, play) for block in play.compile())
+        return len({task for block in play.compile() for task in _tasks(block, play)})
     except Exception:  # a bar without a length is better than no run
         return 0
 
 
-def _count(item: t.Any, play: t.Any) -> int:
-    parts = [part for name in ("block", "always") for part in getattr(item, name, None) or []]
+def _tasks(item: t.Any, play: t.Any) -> t.Iterator[t.Hashable]:
     if hasattr(item, "block"):
-        return sum(_count(part, play) for part in parts)
-    implicit = item.implicit or item.action in ("meta", "ansible.builtin.meta")
-    return 0 if implicit or not item.evaluate_tags(play.only_tags, play.skip_tags, {}) else 1
+        for part in (*item.block, *item.always):
+            yield from _tasks(part, play)
+    elif item.action not in ("meta", "ansible.builtin.meta") and item.evaluate_tags(play.only_tags, play.skip_tags, {}):
+        yield (item._role.get_name(), item.name, item.get_path()) if item._role else item._uuid
 
 
 def count_connection_calls(write: t.Callable[..., None]) -> None:

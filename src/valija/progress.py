@@ -26,6 +26,9 @@ from valija.messages import _
 
 Event = dict[str, Any]
 
+# Ansible adds such a task to every role with a specification; it takes no time and tells a reader nothing.
+ROLE_VALIDATION = "ansible.builtin.validate_argument_spec"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -176,8 +179,10 @@ class PlainProgress(Progress):
                 self._line(f"{clock}  {event['name']}: {hosts}")
             case "task":
                 self._number += 0 if event["handler"] else 1
+                self._total = self._total and max(self._total, self._number)
                 of = f" {self._number}/{self._total}" if self._total and not event["handler"] else ""
-                self._line(f"{clock} {of} {task_label(event)}")
+                if event["action"] != ROLE_VALIDATION:
+                    self._line(f"{clock} {of} {task_label(event)}")
             case "result" if event["changed"]:
                 self._line("{clock}   {host}: {changed}".format(clock=clock, host=event["host"], changed=_("changed")))
         super().event(event)
@@ -220,7 +225,8 @@ class BarProgress(Progress):
                 self._bar.update(self._task, total=event["tasks"] or None, completed=0)
             case "task":
                 if not event["handler"]:
-                    self._bar.update(self._task, completed=self._begun)
+                    total = self._bar.tasks[0].total
+                    self._bar.update(self._task, completed=self._begun, total=total and max(total, self._begun + 1))
                     self._begun += 1
                 self._label, self._working = task_label(event), []
             case "start":

@@ -198,12 +198,16 @@ def run_playbook(
     with tempfile.TemporaryDirectory(prefix="valija-run-") as folder:
         events = EventFile(Path(folder) / "events.jsonl")
         variables = playbook_environment(inventory, events.path, verbosity=verbosity) | dict(environment or {})
-        if verbosity:
-            progress.console.print(Text(shown_command(command, variables), style="dim"), soft_wrap=True)
-            returncode, errors, record = _run_openly(command, variables, events)
-        else:
-            with progress:
-                returncode, errors, record = _run_quietly(command, variables, events, progress)
+        try:
+            if verbosity:
+                progress.console.print(Text(shown_command(command, variables), style="dim"), soft_wrap=True)
+                returncode, errors, record = _run_openly(command, variables, events)
+            else:
+                with progress:
+                    returncode, errors, record = _run_quietly(command, variables, events, progress)
+        except KeyboardInterrupt:
+            progress.console.print(Text(_("Interrupted. The same command goes on from here."), style="bold yellow"))
+            raise
     outcome = Outcome(verdict(returncode, record), time.monotonic() - begun, tuple(command), record, errors)
     if outcome.exit_code and not record.failures:
         _show_own_errors(progress, outcome)

@@ -74,7 +74,7 @@ def _sentence(outcome: Outcome, check: bool) -> str:
     if outcome.exit_code:
         words = _("A host failed after {time}; what it says stands above.")
     elif check:
-        words = _("Would change {count} tasks.") if outcome.changed else _("Nothing to change.")
+        words = _("Tasks that would change something: {count}.") if outcome.changed else _("Nothing to change.")
     else:
         words = _("Done in {time}.") if outcome.changed else _("Done in {time}: nothing had to change.")
     return words.format(time=elapsed(outcome.seconds), count=outcome.changed)

@@ -24,8 +24,14 @@ from valija.runner import Outcome, run_playbook
 WITHOUT_WEBMAIL = {"mail_webmail": "none"}
 SOURCE_SETTING = "mail_squirrelmail_source"
 
-# A file in the lab's folder that says that the passwords were shown.
+# A file in the lab's folder that says that the webmail is missing for that reason.
+MISSED = "webmail-missed"
+
+# A file there that says that the passwords were shown.
 SHOWN = "passwords-shown"
+
+# A file there that says that a full proof succeeded, and that nothing has changed since.
+PROVED = "proved"
 
 
 # Releases by name (debian-13) and by codename (trixie).
@@ -70,15 +76,13 @@ class ReleaseName(click.ParamType[str]):
 @click.option(
     "--tier",
     type=click.Choice(["quick", "full", "slow"]),
-    default="full",
-    show_default=True,
-    help=_("How much is proved."),
+    help=_("How much is proved. Default: full, and quick when nothing has changed since a full proof succeeded."),
 )
 @click.option("--down", is_flag=True, help=_("Remove the lab."))
 @click.option("--keep", is_flag=True, help=_("With --down: keep the images, so that the next demo is quick."))
 @click.option("-v", "--verbose", "verbosity", count=True, help=_("Print the command lines, and Ansible's own output."))
 def command(
-    releases: tuple[str, ...], profile: str | None, name: str, tier: str, down: bool, keep: bool, verbosity: int
+    releases: tuple[str, ...], profile: str | None, name: str, tier: str | None, down: bool, keep: bool, verbosity: int
 ) -> int:
     """Take the lab up, apply, prove, and say where to look; or take it down."""
     console = Console(highlight=False)
@@ -94,7 +98,10 @@ def command(
         return outcome.exit_code
     summary.show_outcome(console, outcome)
     directory = evidence.new_folder([str(lab.site_dir)])
+    tier = tier or tier_for(console, lab, outcome)
     proof, results = prove(console, lab, directory, tier, verbosity)
+    if tier != "quick" and proof.exit_code == 0:
+        (lab.place.directory / PROVED).touch()
     evidence.show_failures(console, results)
     show(console, lab, results, missing=webmail_missing)
     evidence.show_counts(console, results)
@@ -114,9 +121,13 @@ def take_down(console: Console, lab: Lab, *, images: bool) -> int:
 
 def bring_up(console: Console, lab: Lab, releases: tuple[str, ...], profile: str | None) -> None:
     """Take the lab up with what is asked for; the webmail is tried again when it could not be had the last time."""
-    settings: dict[str, Any] | None = {} if lab.record.settings == WITHOUT_WEBMAIL else None
+    missed = lab.place.directory / MISSED
+    settings: dict[str, Any] | None = None
+    if missed.exists():
+        settings = {name: value for name, value in lab.record.settings.items() if name not in WITHOUT_WEBMAIL}
     with steps(console) as step:
         lab.up(releases, progress=step, profile=profile, settings=settings)
+    missed.unlink(missing_ok=True)
 
 
 def apply(console: Console, lab: Lab, verbosity: int) -> tuple[Outcome, bool]:
@@ -130,7 +141,8 @@ def apply(console: Console, lab: Lab, verbosity: int) -> tuple[Outcome, bool]:
         return outcome, False
     console.print(Text(_("The demo goes on without webmail: its source cannot be reached."), style="bold red"))
     with steps(console) as step:
-        lab.up(progress=step, settings=WITHOUT_WEBMAIL)
+        lab.up(progress=step, settings={**lab.record.settings, **WITHOUT_WEBMAIL})
+    (lab.place.directory / MISSED).touch()
     return run_playbook("site", site, verbosity=verbosity, progress=make_progress(console)), True
 
 
@@ -139,6 +151,18 @@ def source_out_of_reach(outcome: Outcome) -> bool:
     return bool(outcome.failures) and all(
         failure.refused and SOURCE_SETTING in failure.message for failure in outcome.failures
     )
+
+
+def tier_for(console: Console, lab: Lab, outcome: Outcome) -> str:
+    """Full; quick when nothing has changed since a full proof succeeded."""
+    proved = lab.place.directory / PROVED
+    if outcome.changed:
+        proved.unlink(missing_ok=True)
+    if not proved.exists():
+        return "full"
+    words = _("Nothing has changed since the last full proof: the quick checks are run. --tier full runs all.")
+    console.print(Text(words))
+    return "quick"
 
 
 def prove(console: Console, lab: Lab, directory: Path, tier: str, verbosity: int) -> tuple[Outcome, evidence.Results]:
