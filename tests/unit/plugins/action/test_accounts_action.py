@@ -1,0 +1,49 @@
+"""The control node's part of accounts: a wrong list is refused before any host is called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+
+def play(folder: Path, task: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run one task against a host that cannot be reached: any remote call fails as unreachable."""
+    path = folder / "play.yml"
+    path.write_text(
+        yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [{"valija.mailserver.accounts": task}]}])
+    )
+    command = [sys.executable, "-m", "ansible", "playbook", "-i", "nowhere,", "-e", "ansible_port=1", str(path)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    return subprocess.run(
+        [*command, "-e", "ansible_host=127.0.0.1"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_all_that_is_wrong_is_said_without_a_remote_call_and_without_a_secret(tmp_path: Path) -> None:
+    wrong = [{"name": "alice", "password": "hunter2\n", "quota": 1}, {"name": "bob", "purge": True}]
+    done = play(tmp_path, {"accounts": wrong})
+    assert done.returncode == 2, done.stderr
+    assert "mail_accounts: alice: unknown key 'quota'" in done.stdout + done.stderr
+    assert "mail_accounts: bob: purge with state present" in done.stdout + done.stderr
+    assert '"valija_refused": "inventory"' in done.stdout
+    assert "unreachable=0" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("task", [{"accounts": "alice"}, {"accounts": [], "colour": "red"}, {}])
+def test_what_the_task_itself_has_wrong_is_refused(task: dict[str, Any], tmp_path: Path) -> None:
+    done = play(tmp_path, task)
+    assert done.returncode == 2
+    assert "unreachable=0" in done.stdout
