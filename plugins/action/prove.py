@@ -18,12 +18,14 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible.utils.display import Display
 from ansible_collections.valija.mailserver.plugins.plugin_utils import prove_site, role_specs
-from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import run_module
 
 display = Display()
 
 # The files that the checks parse back and compare.
 COMPARED = {"postfix": ("etc/postfix/main.cf", "etc/postfix/master.cf")}
+
+# What the suite writes into its report folder.
+WRITTEN = ("results.json", "junit.xml", "report.html", "session.svg")
 
 _ID = re.compile(r"[A-Z]{1,2}-\d+")
 
@@ -44,6 +46,8 @@ class ActionModule(ActionBase):
         if variables.get("ansible_play_hosts_all", [host]) != [host]:
             report = report / host
         report.mkdir(parents=True, exist_ok=True)
+        for name in WRITTEN:  # a suite that dies early must not leave an older run's results behind
+            (report / name).unlink(missing_ok=True)
         try:
             self._accounts("present", site["probe"], variables)
             code, seconds = self._converse(site, report, host, variables)
@@ -60,10 +64,7 @@ class ActionModule(ActionBase):
         known["valija"] = {**known.get("valija", {}), "release": release, "addresses": own}
         ours = role_specs.variables_of_all(list(prove_site.ROLES))
         templar = self._templar.copy_with_new_env(available_variables={**ours, **variables, "ansible_facts": known})
-
-        def value(name: str) -> Any:
-            return templar.resolve_variable_expression(name)
-
+        value = self._value = templar.resolve_variable_expression
         names = [name for name in role_specs.options_of("mail") if name in ours or name in variables]
         mail = {name: value(name) for name in names}
         roles = [
@@ -116,7 +117,14 @@ class ActionModule(ActionBase):
             for one in probe
         ]
         task = self._task.copy()
-        task.args = {"accounts": accounts, "password_policy": "enforced"}
+        task.args = {
+            "accounts": accounts,
+            "group": self._value("accounts_group"),
+            "home": self._value("accounts_home"),
+            "password_policy": "enforced",
+            "report_unlisted": False,
+            "release_lock": True,
+        }
         action = self._shared_loader_obj.action_loader.get(
             "valija.mailserver.accounts",
             task=task,
@@ -126,10 +134,7 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        try:
-            answer = action.run(task_vars=variables)
-        finally:
-            run_module(self, "finish", {}, variables)
+        answer = action.run(task_vars=variables)
         if answer.get("failed"):
             raise AnsibleActionFail(
                 f"prove: the probe accounts could not be made {state}: {answer.get('msg')}", result=answer

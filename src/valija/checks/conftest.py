@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from valija.checks import plugin
+from valija.checks.expect import Heard
 from valija.checks.mailbox import Mailbox
 from valija.checks.postfix_replies import Version, version_of
 from valija.checks.site import Account, Site
@@ -84,7 +85,7 @@ def postfix_version(host: Any) -> Version:
 
 
 @pytest.fixture(scope="session")
-def replies_so_far() -> list[tuple[str, list[str]]]:
+def replies_so_far() -> list[Heard]:
     """Every SMTP reply of the run, with where it breaks the grammar."""
     return []
 
@@ -115,7 +116,7 @@ def connect(site: Site, main_family: str) -> Callable[..., Any]:
 
 @pytest.fixture
 def smtp(
-    connect: Callable[..., Any], loopback: Route, replies_so_far: list[tuple[str, list[str]]]
+    connect: Callable[..., Any], loopback: Route, replies_so_far: list[Heard]
 ) -> Iterator[Callable[..., smtp_probe.Session]]:
     """Open an SMTP session: `smtp()`, `smtp("ipv6")`, `smtp(route=stranger)`, `smtp(vantage="loopback")`.
 
@@ -134,11 +135,15 @@ def smtp(
         return session
 
     yield open_session
-    heard = [(str(reply), smtp_probe.grammar_problems(reply)) for session in sessions for reply in session.replies]
+    heard = [
+        Heard(str(reply), smtp_probe.grammar_problems(reply), smtp_probe.enhanced_code_problems(reply))
+        for session in sessions
+        for reply in session.replies
+    ]
     replies_so_far += heard
     for session in sessions:
         session.close()
-    problems = [problem for _reply, found in heard for problem in found]
+    problems = [problem for one in heard for problem in (*one.grammar, *one.enhanced)]
     assert not problems, _("Replies break the grammar of RFC 5321 section 4.2:") + "\n" + "\n".join(problems)
 
 

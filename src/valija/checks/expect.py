@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from valija.messages import _
 from valija.probes.smtp import Reply
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A reply of the run, with where it breaks the reply grammar and where its enhanced status code is wrong."""
+
+    reply: str
+    grammar: list[str]
+    enhanced: list[str]
 
 
 def answered(reply: Reply, *codes: int, enhanced: str = "") -> Reply:

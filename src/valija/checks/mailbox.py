@@ -45,12 +45,11 @@ class Mailbox:
         """The message's octets as POP3 gives them; it must have arrived."""
         account = account or self._account
         with self._pop3(account) as drop:
-            found = drop.holding(sent.test_id)
+            number = drop.number_of(sent.test_id)
+            found = drop.content(number) if number else b""
             drop.quit()
-        assert found, _("POP3 does not list the message that IMAP has in the mailbox of {name}.").format(
-            name=account.name
-        )
-        return bytes(found[0])
+        assert found, _("POP3 does not list the message that IMAP has in {name}'s mailbox.").format(name=account.name)
+        return bytes(found)
 
     def is_as_sent(self, sent: Message, account: Account | None = None, within: float = ARRIVAL_SECONDS) -> bytes:
         """Assert that IMAP and POP3 give the very octets that were sent; returns what IMAP gave."""

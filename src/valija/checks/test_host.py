@@ -146,7 +146,7 @@ def test_postfix_files_are_ours(host: Any, site: Site, name: str) -> None:
     assert not read.stderr.strip(), read.stderr
     known = set(parse(found)) if name == "main.cf" else {tuple(key.split("/")) for key in parse(found)}
     said = {
-        line.split(" = ")[0].strip() if name == "main.cf" else tuple(line.split()[:2])
+        line.partition(" =")[0].strip() if name == "main.cf" else tuple(line.split()[:2])
         for line in read.stdout.splitlines()
         if " " in line
     }

@@ -107,8 +107,8 @@ def test_bad_logins(connect: Callable[..., Any], alice: Account) -> None:
 
     # A refused login sleeps some seconds in the daemon: side by side.
     with ThreadPoolExecutor(2 * len(pairs)) as pool:
-        imap_answers = list(pool.map(by_imap, pairs))
-        pop3_answers = list(pool.map(by_pop3, pairs))
+        both = pool.map(by_imap, pairs), pool.map(by_pop3, pairs)
+        imap_answers, pop3_answers = map(list, both)
     assert all(answer.startswith("NO") and "SELECT OK" not in answer for answer in imap_answers), imap_answers
     assert all(answer.startswith("-ERR") for answer in pop3_answers), pop3_answers
     assert len(set(imap_answers)) == 1 and len(set(pop3_answers)) == 1, _(

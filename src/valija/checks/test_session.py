@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from valija.checks.expect import answered, refused
+from valija.checks.expect import Heard, answered, refused
 from valija.checks.mailbox import ARRIVAL_SECONDS, Mailbox, assert_same
 from valija.checks.marks import check, rfc
 from valija.checks.postfix_replies import Owed, Version, help_verb, unknown_verb
@@ -622,10 +622,23 @@ def test_every_class_of_reply(smtp: Smtp, mailbox: Mailbox, site: Site, sender: 
     "A-02",
     N_("Every reply of every conversation so far keeps the grammar"),
     tier="quick",
-    clauses=[rfc(5321, "4.2", "4.5.3.1.5"), rfc(2034, "4"), rfc(3463)],
+    clauses=[rfc(5321, "4.2", "4.5.3.1.5")],
     last=True,
 )
-def test_every_reply_keeps_the_grammar(replies_so_far: list[tuple[str, list[str]]]) -> None:
-    assert len(replies_so_far) > 0, _("No reply was heard: this check ran alone.")
-    broken = [problem for _reply, problems in replies_so_far for problem in problems]
+def test_every_reply_keeps_the_grammar(replies_so_far: list[Heard]) -> None:
+    assert replies_so_far, _("No reply was heard: this check ran alone.")
+    broken = [problem for heard in replies_so_far for problem in heard.grammar]
+    assert not broken, "\n".join(broken)
+
+
+@check(
+    "A-03",
+    N_("Every reply so far carries an enhanced status code of its own class"),
+    tier="quick",
+    clauses=[rfc(2034, "4"), rfc(3463, "2")],
+    last=True,
+)
+def test_every_reply_has_its_enhanced_code(replies_so_far: list[Heard]) -> None:
+    assert replies_so_far, _("No reply was heard: this check ran alone.")
+    broken = [problem for heard in replies_so_far for problem in heard.enhanced]
     assert not broken, "\n".join(broken)

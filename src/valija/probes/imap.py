@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
 import re
 import socket
@@ -59,6 +60,8 @@ class Session(imaplib.IMAP4):
         tag = self._new_tag()
         data = command.encode() if isinstance(command, str) else command
         self.send(tag + b" " + data + b"\r\n")
+        if data.strip().upper() == b"LOGOUT":
+            self.state = "LOGOUT"
         lines: list[bytes] = []
         while True:
             line = self.readline()
@@ -90,6 +93,14 @@ class Session(imaplib.IMAP4):
             _kind, parts = self.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
             contents += [part[1] for part in parts if isinstance(part, tuple)]
         return contents
+
+    def __exit__(self, *_args: object) -> None:
+        """Log out; a server that has hung up already is no error."""
+        with contextlib.suppress(self.error, OSError):
+            if self.state != "LOGOUT":
+                self.logout()
+        with contextlib.suppress(OSError):
+            self.shutdown()
 
     @property
     def transcript(self) -> Transcript:

@@ -59,7 +59,7 @@ class Reply:
 
 
 def grammar_problems(reply: Reply) -> list[str]:
-    """Where a reply breaks the grammar of RFC 5321 section 4.2, or lacks the code that RFC 2034 section 4 asks for."""
+    """Where a reply breaks the grammar of RFC 5321 sections 4.2 and 4.5.3.1.5."""
     problems = []
     for raw in reply.raw:
         if not _REPLY_LINE.fullmatch(raw):
@@ -68,13 +68,19 @@ def grammar_problems(reply: Reply) -> list[str]:
             problems.append(f"{len(raw)} octets in a reply line, at most {REPLY_LINE_OCTETS}: {raw[:60]!r}...")
     if len({raw[:3] for raw in reply.raw}) > 1:
         problems.append(f"one reply with several codes: {reply}")
-    verb = reply.sent.strip().partition(" ")[0].upper()
-    if reply.lines and verb not in _NO_ENHANCED_CODE and reply.code // 100 in (2, 4, 5):
-        if not reply.enhanced:
-            problems.append(f"no enhanced status code: {reply}")
-        elif reply.enhanced[0] != str(reply.code)[0]:
-            problems.append(f"enhanced status code of another class: {reply}")
     return problems
+
+
+def enhanced_code_problems(reply: Reply) -> list[str]:
+    """Where a reply lacks the enhanced status code that RFC 2034 section 4 asks for, or has one of another class."""
+    verb = reply.sent.strip().partition(" ")[0].upper()
+    if not reply.lines or verb in _NO_ENHANCED_CODE or reply.code // 100 not in (2, 4, 5):
+        return []
+    if not reply.enhanced:
+        return [f"no enhanced status code: {reply}"]
+    if reply.enhanced[0] != str(reply.code)[0]:
+        return [f"enhanced status code of another class: {reply}"]
+    return []
 
 
 class Session(smtplib.SMTP):

@@ -58,6 +58,9 @@ class SquirrelMail:
                 ),
                 page,
             )
+        for link in web.links(page):  # the frames, as a browser loads them: the left one makes Sent, Drafts and Trash
+            if "left_main.php" in link or "right_main.php" in link:
+                self.browser.get(link)
         return page
 
     def try_login(self, name: str, password: str) -> Page:
