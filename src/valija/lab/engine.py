@@ -74,11 +74,10 @@ def require_engine() -> None:
 
 
 def labelled(kind: str, labels: Mapping[str, str | None]) -> list[str]:
-    """The names of containers, networks, images or volumes that carry all these labels (None: any value)."""
+    """The names of containers, networks or volumes that carry all these labels (None: any value)."""
     listing = {
         "container": ("ps", "--all", "--format", "{{.Names}}"),
         "network": ("network", "ls", "--format", "{{.Name}}"),
-        "image": ("images", "--format", "{{.Repository}}:{{.Tag}}"),
         "volume": ("volume", "ls", "--format", "{{.Name}}"),
     }[kind]
     filters = [f"--filter=label={key}" + (f"={value}" if value is not None else "") for key, value in labels.items()]

@@ -19,6 +19,12 @@ from valija.messages import _
 BOOT_SECONDS = 90
 POLL_SECONDS = 0.25
 
+# Of a container: its state, and what cannot be changed once it is made.
+DESCRIPTION = (
+    f'{{{{.State.Status}}}} {{{{index .Config.Labels "{IMAGE_LABEL}"}}}} {{{{.Config.Hostname}}}} '
+    "{{range .NetworkSettings.Networks}}{{.IPAMConfig.IPv4Address}} {{.IPAMConfig.IPv6Address}}{{end}}"
+)
+
 
 @dataclass(frozen=True)
 class File:
@@ -59,13 +65,9 @@ def create(place: Place, wanted: Wanted) -> bool:
 
     One that was made from another kind of image, or that an interrupted run left without a start, is made anew.
     """
-    found = inspect(
-        "container",
-        wanted.container,
-        f'{{{{.State.Status}}}} {{{{index .Config.Labels "{IMAGE_LABEL}"}}}} {{{{.Config.Hostname}}}}',
-    ).split()
-    if found[1:] == [wanted.image, wanted.hostname] and found[0] in ("running", "exited"):
-        if found[0] == "exited":
+    status, *made_as = inspect("container", wanted.container, DESCRIPTION).split() or [""]
+    if status in ("running", "exited") and made_as == [wanted.image, wanted.hostname, wanted.ipv4, wanted.ipv6]:
+        if status == "exited":
             docker("start", wanted.container)
         return False
     remove_containers([wanted.container])

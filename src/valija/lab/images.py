@@ -7,10 +7,10 @@ shared by all labs; they carry a label, and none is ours without it.
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import shutil
 import subprocess
-import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -33,6 +33,7 @@ REPOSITORY = "valija-lab"
 BUILDER = "valija-build-"
 PEER_PACKAGES = ("knot", "python3-aiosmtpd")
 CONTENT_LABEL = "org.valija.content"
+BUILD_SECONDS = 1800
 APT_CACHE = "/var/cache/valija-apt"
 
 # What every host of the real world has before anybody installs mail: an administrator's way in, and Python.
@@ -124,22 +125,34 @@ def _bootstrap(suite: str, name: str) -> None:
                 "let the engine reach its registry."
             )
         )
-    with tempfile.TemporaryDirectory(dir=_logs()) as folder:
-        tar = Path(folder) / "root.tar"
-        command = [tool, "--variant=minbase", f"--include={','.join(LAYER)}", suite, str(tar)]
-        result = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1200, check=False
+    # What an interrupted bootstrap left goes first.
+    folder = cache_home() / "bootstrap"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tar = folder / "root.tar"
+    command = [tool, "--variant=minbase", f"--include={','.join(LAYER)}", suite, str(tar)]
+    # In a user namespace the root file system grows where another user id can go: not in somebody's home.
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", **({"TMPDIR": str(folder)} if os.geteuid() == 0 else {})}
+    result = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+        env=environment,
+    )
+    log = _logs() / f"mmdebstrap-{suite}.log"
+    log.write_text(shlex.join(command) + "\n" + result.stderr)
+    if result.returncode:
+        raise ValijaError(
+            _(
+                "mmdebstrap could not build {suite}: {words}. Its log: {log}. It works as root, or with user "
+                "namespaces and newuidmap (apt-get install uidmap)."
+            ).format(suite=suite, words=(result.stderr.strip().splitlines() or ["?"])[-1], log=log)
         )
-        log = _logs() / f"mmdebstrap-{suite}.log"
-        log.write_text(shlex.join(command) + "\n" + result.stderr)
-        if result.returncode:
-            raise ValijaError(
-                _(
-                    "mmdebstrap could not build {suite}: {words}. Its log: {log}. It works as root, or with user "
-                    "namespaces and newuidmap (apt-get install uidmap)."
-                ).format(suite=suite, words=(result.stderr.strip().splitlines() or ["?"])[-1], log=log)
-            )
-        docker("import", str(tar), name, seconds=600)
+    docker("import", str(tar), name, seconds=600)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(base: str, name: str, release: Release, command: list[str], content: str) -> None:
@@ -150,7 +163,7 @@ def _build(base: str, name: str, release: Release, command: list[str], content: 
     result = attempt(
         *("run", "--name", builder),
         *("--volume", f"{apt_volume(release.name)}:{APT_CACHE}", base, *command),
-        seconds=1800,
+        seconds=BUILD_SECONDS,
     )
     output = (result.stdout + result.stderr).decode(errors="replace")
     log = _logs() / f"{builder}.log"
@@ -164,8 +177,12 @@ def _build(base: str, name: str, release: Release, command: list[str], content: 
             )
         )
     changes = ['CMD ["/sbin/init"]', f"LABEL {IMAGE_LABEL}={name} {CONTENT_LABEL}={content}"]
+    before = inspect("image", name, "{{.Id}}")
     docker("commit", *(f"--change={change}" for change in changes), builder, name, seconds=600)
     remove_containers([builder])
+    if before:
+        # Stays, without a name, while a host of some lab stands on it.
+        attempt("rmi", before)
 
 
 def _ensure_volume(release: Release) -> None:
@@ -176,11 +193,9 @@ def _ensure_volume(release: Release) -> None:
 def remove_all() -> list[str]:
     """Remove our images and caches; returns the names of those that another lab still uses."""
     remove_containers(docker("ps", "--all", "--filter", f"name=^{BUILDER}", "--format", "{{.Names}}").split())
-    kept = []
-    # Children first: an image that others stand on cannot go before them.
-    for name in sorted(labelled("image", {IMAGE_LABEL: None}), key=lambda each: each.endswith(":bare")):
-        if attempt("rmi", name).returncode:
-            kept.append(name)
+    ours = docker("images", "--quiet", "--filter", f"label={IMAGE_LABEL}", "--filter", "dangling=true").split()
+    ours += docker("images", "--filter", f"reference={REPOSITORY}/*", "--format", "{{.Repository}}:{{.Tag}}").split()
+    kept = [name for name in ours if attempt("rmi", name).returncode]
     for name in labelled("volume", {IMAGE_LABEL: None}):
         if attempt("volume", "rm", name).returncode:
             kept.append(name)

@@ -101,6 +101,8 @@ class Lab:
             self.place.write(record)
             ssh.make_keys(self.place, self.hosts)
             peer.make_certificates(self.place, self.slot)
+            if not self.is_running():
+                ssh.close_connections(self.place)
             self._remove_leftovers()
             site.write(self.place, record, self.slot, self.hosts)
             progress(_("Start {hosts}").format(hosts=", ".join(host.name for host in self.hosts)))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from valija.errors import ValijaError
 from valija.lab.addresses import GATEWAY, SLOTS, Slot
-from valija.lab.engine import LAB_LABEL, EngineError, docker, exists, inspect, label_options
+from valija.lab.engine import EngineError, docker, exists, inspect, label_options
 from valija.lab.state import Place
 from valija.messages import _
 
@@ -70,8 +70,3 @@ def slot_of(networks: Iterable[str]) -> Slot:
         if Slot(number).subnet4 in networks:
             return Slot(number)
     raise ValijaError(_("A network of the lab has the addresses {found}.").format(found=", ".join(networks)))
-
-
-def lab_networks() -> list[str]:
-    """The names of all networks that belong to a lab."""
-    return docker("network", "ls", "--filter", f"label={LAB_LABEL}", "--format", "{{.Name}}").split()
