@@ -142,7 +142,9 @@ def _literal(value: Any, target: str) -> str:
         return f"{SM_PATH} . {_quote(str(value[SM_PATH]), target)}"
     if isinstance(value, (list, tuple, Mapping)):
         return "array()"
-    raise ValueError(f"{target}: a {type(value).__name__} has no form in PHP settings: {value!r}")
+    raise ValueError(
+        f"{target}: {value!r} has no form in PHP settings: a text, an integer, true, false, null, a list or a mapping"
+    )
 
 
 def _quote(text: str, target: str) -> str:

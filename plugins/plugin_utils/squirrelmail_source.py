@@ -104,9 +104,9 @@ def _from_git(address: str, commit: str) -> dict[str, bytes]:
                 raise SourceError(f"SquirrelMail's source: {address} has {found} where {commit} was asked for")
             return _unpacked(_git(folder, "archive", "--format=tar", commit))
         except subprocess.CalledProcessError as error:
-            words = " ".join(error.stderr.decode(errors="replace").split())
+            words = " ".join(error.stderr.decode(errors="replace").split()).rstrip(".")
             raise SourceError(
-                f"SquirrelMail's source cannot be fetched from {address}, commit {commit}: git says: {words} {_REMEDY}"
+                f"SquirrelMail's source cannot be fetched from {address}, commit {commit}: git says: {words}. {_REMEDY}"
             ) from error
         except subprocess.TimeoutExpired as error:
             raise SourceError(
