@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +51,12 @@ class ActionModule(ActionBase):
         report.mkdir(parents=True, exist_ok=True)
         for name in WRITTEN:  # a suite that dies early must not leave an older run's results behind
             (report / name).unlink(missing_ok=True)
-        try:
-            self._accounts("present", site["probe"], variables)
-            code, seconds = self._converse(site, report, host, variables)
-        finally:
-            self._accounts("absent", site["probe"], variables)
+        with _interrupted_in_order():
+            try:
+                self._accounts("present", site["probe"], variables)
+                code, seconds = self._converse(site, report, host, variables)
+            finally:
+                self._accounts("absent", site["probe"], variables)
         return {**result, **self._verdict(code, seconds, report)}
 
     # what is to be true
@@ -149,12 +153,13 @@ class ActionModule(ActionBase):
         with tempfile.TemporaryDirectory(prefix="valija-prove-") as folder:
             path = Path(folder) / "site.json"  # the folder is 0700
             path.write_text(json.dumps(site), "utf-8")
-            command = [sys.executable, "-m", "valija.checks", "--site", str(path), "--report-dir", str(report)]
+            command = [sys.executable, "-m", "valija.checks", "--with-parent", "--site", str(path)]
+            command += ["--report-dir", str(report)]
             command += ["--junitxml", str(report / "junit.xml"), "--tier", str(self._task.args.get("tier") or "quick")]
             command += _selection(str(self._task.args.get("only") or ""))
             with subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # the suite ends when this end is gone, however we end
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -164,8 +169,9 @@ class ActionModule(ActionBase):
                 try:
                     for line in suite.stdout:
                         display.display((f"{host} | " if several else "") + line.rstrip("\n"))
+                    suite.wait()
                 except BaseException:
-                    suite.terminate()
+                    suite.send_signal(signal.SIGINT)  # it writes what it has so far
                     raise
         return suite.returncode, time.monotonic() - begun
 
@@ -186,6 +192,31 @@ class ActionModule(ActionBase):
             "failed": True,
             "msg": f"The suite itself ended with code {code}, see its output above; {report}",
         }
+
+
+@contextlib.contextmanager
+def _interrupted_in_order() -> Iterator[None]:
+    """Let the signals by which Ansible ends its workers unwind as an exception, so that what was made is taken away.
+
+    From the first signal on both are ignored: the way out takes seconds, and Ansible's main process does not wait.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    try:
+        before = [(number, signal.signal(number, interrupt)) for number in numbers]
+    except ValueError:  # not the main thread: a task with a timeout
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _selection(only: str) -> list[str]:

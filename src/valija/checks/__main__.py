@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -29,9 +31,20 @@ def main() -> int:
     sys.dont_write_bytecode = True
     import pytest
 
-    given = [_absolute(word, before) for before, word in zip(["", *sys.argv[1:]], sys.argv[1:], strict=False)]
+    words = sys.argv[1:]
+    if "--with-parent" in words:
+        words.remove("--with-parent")
+        threading.Thread(target=_end_with_parent, args=(os.dup(sys.stdin.fileno()),), daemon=True).start()
+    given = [_absolute(word, before) for before, word in zip(["", *words], words, strict=False)]
     os.chdir(HERE)  # so that a check is shown as test_session.py::..., wherever the package is installed
     return int(pytest.main(arguments(given)))
+
+
+def _end_with_parent(pipe: int) -> None:
+    """Interrupt this process when the other end of its standard input is closed: whoever started it is gone."""
+    while os.read(pipe, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def _absolute(word: str, option: str) -> str:
