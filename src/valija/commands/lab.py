@@ -14,6 +14,7 @@ from valija.errors import InputError
 from valija.lab import Lab, list_labs
 from valija.lab.releases import RELEASES
 from valija.messages import _
+from valija.skeleton import SECRETS
 
 
 @click.group()
@@ -62,7 +63,7 @@ def up(
     for account, password in lab.passwords.items():
         if account not in known:
             click.echo(_("Account {name}, password {password}").format(name=account, password=password))
-    click.echo(_("Site: {path}").format(path=lab.site_dir))
+    click.echo(_("Site: {path} (the passwords stand in its {file})").format(path=lab.site_dir, file=SECRETS))
 
 
 @command.command()
@@ -103,7 +104,7 @@ def describe(lab: Lab) -> dict[str, Any]:
 
 
 def parse_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """`KEY=VALUE` pairs as a mapping; the value is YAML, so that lists and booleans can be said."""
+    """`KEY=VALUE` pairs as a mapping; the value is YAML, for lists and booleans, or else text ([a.test]:587)."""
     settings = {}
     for pair in pairs:
         key, sign, value = pair.partition("=")
@@ -111,6 +112,6 @@ def parse_settings(pairs: tuple[str, ...]) -> dict[str, Any]:
             raise InputError(_("--set wants KEY=VALUE, for example mail_webmail=none: {pair}").format(pair=pair))
         try:
             settings[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise InputError(_("The value of {key} is no YAML: {error}").format(key=key, error=error)) from error
+        except yaml.YAMLError:
+            settings[key] = value
     return settings
