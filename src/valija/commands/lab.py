@@ -17,18 +17,36 @@ from valija.messages import _
 from valija.skeleton import SECRETS
 
 
-@click.group()
+@click.group(
+    help=_(
+        "Disposable mail hosts in containers, reached by SSH like any other.\n\n"
+        "A lab has a network of its own in the documentation ranges, a host for each release asked for, and the peer: "
+        "DNS, a mail sink and strangers, the rest of the Internet. Four labs live side by side."
+    )
+)
 def command() -> None:
-    """Disposable mail hosts in containers, reached by SSH."""
+    """The group of the lab's verbs."""
 
 
-@command.command()
+@command.command(
+    help=_(
+        "Bring a lab up, or repair it; hosts that run are reused.\n\n"
+        "What is not given stays as it was; a new lab has one bare host of Debian 13 and the peer. NAME is lab when not "
+        "given. The lab's site is written as `valija init` writes one, with the accounts alice and bob."
+    )
+)
 @click.argument("name", default="lab")
-@click.option("--release", "releases", multiple=True, type=click.Choice(list(RELEASES)), help="A host of this release.")
-@click.option("--image", type=click.Choice(["bare", "packages"]), help="Start without mail packages, or with them.")
-@click.option("--profile", type=click.Choice(["internet", "tutorial"]), help="What the mail server is for.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A mail_* setting of the site, as YAML.")
-@click.option("--peer/--no-peer", default=None, help="With or without the rest of the Internet.")
+@click.option(
+    "--release",
+    "releases",
+    multiple=True,
+    type=click.Choice(list(RELEASES)),
+    help=_("A host of this release; can be given several times."),
+)
+@click.option("--image", type=click.Choice(["bare", "packages"]), help=_("Start without mail packages, or with them."))
+@click.option("--profile", type=click.Choice(["internet", "tutorial"]), help=_("What the mail server is for."))
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=_("A mail_* setting of the site, as YAML."))
+@click.option("--peer/--no-peer", default=None, help=_("With or without the rest of the Internet."))
 def up(
     name: str,
     releases: tuple[str, ...],
@@ -37,10 +55,9 @@ def up(
     settings: tuple[str, ...],
     peer: bool | None,
 ) -> None:
-    """Bring a lab up, or repair it; hosts that run are reused."""
-    console = Console()
-    known = set(Lab.load(name).passwords)
-    lab = Lab.load(name)
+    """Bring the lab up and show its hosts."""
+    console, lab = Console(), Lab.load(name)
+    known, before = set(lab.passwords), lab.record.settings
     with console.status("") as status:
 
         def progress(step: str) -> None:
@@ -53,7 +70,7 @@ def up(
             image,
             progress,
             profile=profile,
-            settings=parse_settings(settings) if settings else None,
+            settings={**before, **parse_settings(settings)},
             with_peer=peer,
         )
     table = Table(_("Host"), _("Name"), "IPv4", "IPv6")
@@ -66,19 +83,21 @@ def up(
     click.echo(_("Site: {path} (the passwords stand in its {file})").format(path=lab.site_dir, file=SECRETS))
 
 
-@command.command()
+@command.command(
+    help=_("Remove a lab: its containers, its network and its folder, and nothing else. NAME is lab when not given.")
+)
 @click.argument("name", default="lab")
-@click.option("--images", is_flag=True, help="Remove the images and caches too.")
+@click.option("--images", is_flag=True, help=_("Remove the images and caches too."))
 def down(name: str, images: bool) -> None:
-    """Remove a lab: its containers, network and folder, and nothing else."""
+    """Take the lab down and say what had to stay."""
     for kept in Lab.load(name).down(images, click.echo):
         click.echo(_("{image} stays: another lab uses it.").format(image=kept))
 
 
-@command.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="For a machine to read.")
+@command.command(name="list", help=_("List the labs and their hosts."))
+@click.option("--json", "as_json", is_flag=True, help=_("For a machine to read."))
 def list_command(as_json: bool) -> None:
-    """List the labs and their hosts."""
+    """Show the labs as a table or as JSON."""
     labs = list_labs()
     if as_json:
         click.echo(json.dumps([describe(lab) for lab in labs], indent=2))
