@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 import yaml
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from valija.errors import InputError
 from valija.lab import Lab, list_labs
 from valija.lab.releases import RELEASES
+from valija.lab.state import state_home
 from valija.messages import _
 from valija.skeleton import SECRETS
 
@@ -31,8 +33,8 @@ def command() -> None:
 @command.command(
     help=_(
         "Bring a lab up, or repair it; hosts that run are reused.\n\n"
-        "What is not given stays as it was; a new lab has one bare host of Debian 13 and the peer. NAME is lab when not "
-        "given. The lab's site is written as `valija init` writes one, with the accounts alice and bob."
+        "What is not given stays as it was; a new lab has one bare host of Debian 13 and the peer. NAME is lab when "
+        "not given. The lab's site is written as `valija init` writes one, with the accounts alice and bob."
     )
 )
 @click.argument("name", default="lab")
@@ -73,7 +75,7 @@ def up(
             settings={**before, **parse_settings(settings)},
             with_peer=peer,
         )
-    table = Table(_("Host"), _("Name"), "IPv4", "IPv6")
+    table = Table(_("Host"), _("Name"), "IPv4", "IPv6", box=SIMPLE)
     for host in lab.hosts:
         table.add_row(host.name, host.hostname, host.ipv4, host.ipv6)
     console.print(table)
@@ -102,12 +104,13 @@ def list_command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([describe(lab) for lab in labs], indent=2))
         return
-    table = Table(_("Lab"), _("Running"), _("Host"), "IPv4", "IPv6", _("Site"))
+    table = Table(_("Lab"), _("Running"), _("Host"), "IPv4", "IPv6", box=SIMPLE)
     for lab in labs:
         running = _("yes") if lab.is_running() else _("no")
         for host in lab.hosts:
-            table.add_row(lab.name, running, host.name, host.ipv4, host.ipv6, str(lab.site_dir))
+            table.add_row(lab.name, running, host.name, host.ipv4, host.ipv6)
     Console().print(table)
+    click.echo(_("The site of a lab: {path}").format(path=state_home() / "LAB" / "site"))
 
 
 def describe(lab: Lab) -> dict[str, Any]:
