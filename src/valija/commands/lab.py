@@ -9,7 +9,7 @@ import click
 import yaml
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from valija.errors import InputError
 from valija.lab import Lab, list_labs
@@ -104,7 +104,8 @@ def list_command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([describe(lab) for lab in labs], indent=2))
         return
-    table = Table(_("Lab"), _("Running"), _("Host"), "IPv4", "IPv6", box=SIMPLE)
+    addresses = [Column(family, no_wrap=True) for family in ("IPv4", "IPv6")]
+    table = Table(Column(_("Lab"), overflow="fold"), _("Running"), _("Host"), *addresses, box=SIMPLE)
     for lab in labs:
         running = _("yes") if lab.is_running() else _("no")
         for host in lab.hosts:
