@@ -21,5 +21,5 @@ class ActionModule(ActionBase):
         result = run_module(self, "finish", {}, variables)
         known = variables.get("ansible_facts", {}).get("valija")
         if known and not result.get("failed"):
-            result["ansible_facts"] = {"valija": {**known, "prepared": []}}
+            result["ansible_facts"] = {"valija": {**known, "prepared": [], "run": ""}}
         return result

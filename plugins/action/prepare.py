@@ -61,12 +61,13 @@ class ActionModule(ActionBase):
         return result
 
     def _roles(self, variables: Mapping[str, Any]) -> list[str]:
+        """The roles to prepare, mail always among them: the play's own list leaves dependencies out."""
         named = self._task.args.get("roles")
         if named is None:
             named = variables.get("ansible_play_role_names", [])
         if not isinstance(named, list):
             raise AnsibleActionFail("prepare: `roles` must be a list of role names.")
-        return list(dict.fromkeys(str(name).removeprefix(f"{COLLECTION}.") for name in named))
+        return list(dict.fromkeys(["mail", *(str(name).removeprefix(f"{COLLECTION}.") for name in named)]))
 
     def _covered(self, variables: Mapping[str, Any]) -> list[str]:
         """The roles that this run has prepared already; cached facts of another run do not count."""

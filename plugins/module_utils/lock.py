@@ -1,8 +1,8 @@
 """The host's lock: one controller at a time changes a host.
 
 A controller's first call writes who it is to /run/valija/lock; each later call renews that lease, and holds a flock on
-/run/valija/guard while it runs; the last call removes the lease. A lease that nobody renewed for LEASE_SECONDS is free,
-and a caller may name a holder that it knows to be gone (its own control node's process that ended).
+/run/valija/guard (which names the last owner) while it runs; the last call removes the lease. A lease that nobody renewed
+for LEASE_SECONDS is free, and so is that of a holder that the caller knows to be gone (a process of its own control node).
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ class Lease:
 
 
 class Held(Exception):  # noqa: N818 - a state of the host, not an error of ours
-    """Another controller holds the host; ``lease`` is its lease, None when it has only just begun."""
+    """Another controller holds the host, by ``lease``, or held it meanwhile."""
 
     def __init__(self, lease: Lease | None) -> None:
-        super().__init__(f"the lock of this host is held by {lease.owner if lease else 'another run'}")
+        super().__init__(
+            f"the lock of this host is held by {lease.owner}" if lease else "another run has had the lock of this host"
+        )
         self.lease = lease
 
 
@@ -95,8 +97,8 @@ def _write(folder: Path, owner: Owner) -> None:
 
 
 @contextlib.contextmanager
-def _guard(folder: Path, deadline: float) -> Iterator[bool]:
-    """Hold the flock; yields False when another call still had it at the deadline."""
+def _guard(folder: Path, deadline: float) -> Iterator[int | None]:
+    """Hold the flock, and yield its descriptor; None when another call still had it at the deadline."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / "guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -105,11 +107,11 @@ def _guard(folder: Path, deadline: float) -> Iterator[bool]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 if time.monotonic() >= deadline:
-                    yield False
+                    yield None
                     return
                 time.sleep(0.2)
             else:
-                yield True
+                yield descriptor
                 return
     finally:
         os.close(descriptor)
@@ -121,18 +123,24 @@ def hold(
 ) -> Iterator[None]:
     """Hold the host's lock for the time of a module's call; the lease stays afterwards, renewed.
 
-    ``owner`` is the parameter ``_lock_owner``; without one (a module called by hand) the call alone is guarded.
-    Raises Held when another controller still has the host after ``wait_seconds``.
+    ``owner`` is the parameter ``_lock_owner``; without one (a module called by hand) the call alone is guarded. An
+    owner that ``continues`` has had the lock before: it does not wait, and may not go on once another had the host.
+    Raises Held when another controller has the host after ``wait_seconds``, or had it meanwhile.
     """
     me = owner_of(owner) if owner else None
+    continues = bool(owner and owner.get("continues"))
     deadline = time.monotonic() + wait_seconds
     while True:
-        with _guard(folder, deadline) as guarded:
+        with _guard(folder, deadline) as guard:
             lease = _read(folder)
-            if guarded and (me is None or is_free(lease, me, time.monotonic(), gone)):
-                if me is None:
-                    yield
-                    return
+            if guard is not None and me is None:
+                yield
+                return
+            if guard is not None and me is not None and is_free(lease, me, time.monotonic(), gone):
+                if continues and os.pread(guard, 4096, 0).decode() not in ("", me.id):
+                    raise Held(None)
+                os.ftruncate(guard, 0)
+                os.pwrite(guard, me.id.encode(), 0)
                 _write(folder, me)
                 try:
                     yield
@@ -140,7 +148,7 @@ def hold(
                     if (folder / "lock").exists():
                         _write(folder, me)
                 return
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or (continues and guard is not None):
             raise Held(lease)
         time.sleep(0.5)
 

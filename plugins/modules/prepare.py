@@ -29,7 +29,7 @@ options:
   roles:
     description:
       - The roles of this play, without the collection's name.
-      - The roles of the play (C(ansible_play_role_names)) when not set.
+      - The roles of the play (C(ansible_play_role_names)) when not set. The role C(mail) is always among them.
     type: list
     elements: str
   inventory_only:

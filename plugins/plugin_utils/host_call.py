@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import getpass
+import multiprocessing
 import os
 import socket
 import time
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 COLLECTION = "valija.mailserver"
@@ -38,13 +40,19 @@ def process_space() -> str:
         return socket.gethostname()
 
 
+def _controller() -> int:
+    """The number of the ansible-playbook process: the one that forked this worker, or this one where nobody did."""
+    parent = multiprocessing.parent_process()
+    return parent.pid if parent and parent.pid else os.getpid()
+
+
 @functools.cache
 def lock_owner() -> dict[str, Any]:
     """This controller, for the module parameter ``_lock_owner``: the ansible-playbook process, parent of every worker.
 
     Its id is derived from the process alone, so that every worker of a run computes the same.
     """
-    pid = os.getppid()
+    pid = _controller()
     started = _started(pid)
     return {
         "id": f"{process_space()}/{pid}/{started}",
@@ -86,10 +94,17 @@ def is_gone(holder: Mapping[str, Any]) -> bool:
 
 
 def run_module(action: ActionBase, name: str, args: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-    """Call the module ``name`` of this collection on the host, with the lock's owner; one remote call."""
+    """Call the module ``name`` of this collection on the host, with the lock's owner; one remote call.
+
+    A worker whose controller was killed makes no call any more: the next run may have begun.
+    """
+    owner = lock_owner()
+    if owner["pid"] not in (os.getppid(), os.getpid()):
+        raise AnsibleActionFail("This run was killed; its last task ends here.")
+    known = task_vars.get("ansible_facts", {}).get("valija") or {}
     result: dict[str, Any] = action._execute_module(
         module_name=f"{COLLECTION}.{name}",
-        module_args={**args, "_lock_owner": lock_owner()},
+        module_args={**args, "_lock_owner": {**owner, "continues": known.get("run") == owner["id"]}},
         task_vars=task_vars,
     )
     return result

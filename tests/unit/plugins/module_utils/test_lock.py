@@ -120,3 +120,27 @@ def test_a_call_without_an_owner_is_guarded_and_leaves_no_lease(tmp_path: Path) 
     with lock.hold(None, folder=tmp_path):
         pass
     assert not (tmp_path / "lock").exists()
+
+
+def test_an_owner_that_continues_may_not_go_on_once_another_had_the_host(tmp_path: Path) -> None:
+    continuing = {**dataclasses.asdict(FIRST), "continues": True}
+    with call(FIRST, tmp_path):
+        pass
+    with lock.hold(continuing, folder=tmp_path):
+        pass
+    with call(SECOND, tmp_path, gone=FIRST.id):
+        pass
+    began = time.monotonic()
+    with pytest.raises(lock.Held), lock.hold(continuing, folder=tmp_path):
+        pass
+    with call(SECOND, tmp_path):
+        lock.release(dataclasses.asdict(SECOND), folder=tmp_path)
+    with pytest.raises(lock.Held, match="another run has had"), lock.hold(continuing, folder=tmp_path):
+        pass
+    assert time.monotonic() - began < 5, "it does not wait"
+
+
+def test_after_a_reboot_an_owner_goes_on(tmp_path: Path) -> None:
+    with lock.hold({**dataclasses.asdict(FIRST), "continues": True}, folder=tmp_path):
+        pass
+    assert (tmp_path / "lock").exists()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
+from multiprocessing.connection import Connection
+from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible_collections.valija.mailserver.plugins.module_utils import lock
 from ansible_collections.valija.mailserver.plugins.plugin_utils import host_call
+
+WORKERS = multiprocessing.get_context("fork")
 
 
 @pytest.fixture(autouse=True)
@@ -15,28 +21,60 @@ def fresh() -> None:
     host_call.lock_owner.cache_clear()
 
 
-def in_worker() -> str:
-    """The owner's id as a forked worker computes it."""
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(write, host_call.lock_owner()["id"].encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        return pipe.read()
+def _tell(pipe: Connection) -> None:
+    pipe.send(host_call.lock_owner())
+
+
+def in_worker() -> dict[str, Any]:
+    """The owner as a worker of this process computes it."""
+    ours, theirs = WORKERS.Pipe()
+    worker = WORKERS.Process(target=_tell, args=(theirs,))
+    worker.start()
+    owner: dict[str, Any] = ours.recv()
+    worker.join()
+    ours.close()
+    theirs.close()
+    return owner
 
 
 def test_every_worker_of_a_run_is_the_same_owner() -> None:
-    assert in_worker() == in_worker()
-    assert in_worker() != host_call.lock_owner()["id"], "the parent is another process"
+    first, second = in_worker(), in_worker()
+    assert first["id"] == second["id"]
+    assert first["pid"] == os.getpid()
 
 
 def test_an_owner_is_complete() -> None:
-    owner = lock.owner_of(host_call.lock_owner())
-    assert owner.pid == os.getppid()
-    assert owner.since.endswith("Z")
+    assert lock.owner_of(host_call.lock_owner()).since.endswith("Z")
+
+
+class Action:
+    """Records what a module is called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+
+    def _execute_module(self, **call: Any) -> dict[str, Any]:
+        self.calls.append(call)
+        return {}
+
+
+def test_a_call_names_its_owner_and_whether_it_continues() -> None:
+    action = Action()
+    host_call.run_module(action, "finish", {"a": 1}, {})
+    facts = {"ansible_facts": {"valija": {"run": host_call.lock_owner()["id"]}}}
+    host_call.run_module(action, "finish", {}, facts)
+    first, second = (call["module_args"] for call in action.calls)
+    assert first["a"] == 1 and not first["_lock_owner"]["continues"]
+    assert second["_lock_owner"]["continues"]
+    assert action.calls[0]["module_name"] == "valija.mailserver.finish"
+
+
+def test_a_worker_whose_controller_was_killed_makes_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = Action()
+    monkeypatch.setattr(host_call, "lock_owner", lambda: {"id": "x", "pid": 0})
+    with pytest.raises(AnsibleActionFail, match="killed"):
+        host_call.run_module(action, "finish", {}, {})
+    assert not action.calls
 
 
 def test_a_process_that_runs_is_not_gone() -> None:
