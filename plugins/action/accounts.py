@@ -5,18 +5,13 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.valija.mailserver.plugins.module_utils.account import read_accounts
-from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import is_gone, run_module
-
-# How long another controller may take with the host, and how long one remote call waits for it, in seconds.
-PATIENCE_SECONDS = 900
-WAIT_SECONDS = 20
+from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import run_when_free
 
 # How many of many names a line shows.
 SHOWN_NAMES = 10
@@ -55,29 +50,9 @@ class ActionModule(ActionBase):
         if refusals:
             lines = [f"mail_accounts: {refusal}" for refusal in refusals]
             return {**result, "failed": True, "msg": "\n".join(lines), "valija_refused": "inventory"}
-        answer = self._call({**self._task.args, "accounts": text}, variables)
+        answer = run_when_free(self, "accounts", {**self._task.args, "accounts": text}, variables)
         self._say(answer, str(variables.get("inventory_hostname", "")))
         return {**result, **answer}
-
-    def _call(self, args: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        """One remote call, repeated only while another controller has the host."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        waiting = {"wait_seconds": WAIT_SECONDS, "gone": ""}
-        while True:
-            answer = run_module(self, "accounts", {**args, **waiting}, variables)
-            if "held_by" not in answer:
-                return answer
-            holder = answer["held_by"]
-            if holder and is_gone(holder):
-                waiting["gone"] = str(holder["id"])
-            elif time.monotonic() > deadline:
-                return {
-                    "failed": True,
-                    "valija_refused": "host",
-                    "msg": f"{answer['msg']}. Wait for it to end, or end it.",
-                }
-            else:
-                display.display(f"waiting: {answer['msg']}", color="yellow")
 
     def _say(self, answer: dict[str, Any], host: str) -> None:
         """Show what is not an error and still needs a person."""

@@ -4,30 +4,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.valija.mailserver.plugins.module_utils import host, packages
 from ansible_collections.valija.mailserver.plugins.plugin_utils import specs, squirrelmail_source
 from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import (
     COLLECTION,
-    is_gone,
     lock_owner,
     run_module,
+    run_when_free,
 )
 
 # What a role declares for prepare, as __<role>_<kind>.
 DECLARED = ("packages", "debconf", "conflicts", "listens")
-# How long one call waits for the lock; the first is short, so that a person soon reads why nothing happens.
-FIRST_WAIT_SECONDS = 2
-WAIT_SECONDS = 20
-
-display = Display()
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not an error of ours
@@ -97,28 +90,13 @@ class ActionModule(ActionBase):
     def _survey(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Take the lock, waiting for who has it, and look at the host."""
         patience = int(self._task.args.get("lock_timeout_seconds", 900))
-        deadline = time.monotonic() + patience
-        gone, wait = "", FIRST_WAIT_SECONDS
-        while True:
-            wait = max(0, min(wait, int(deadline - time.monotonic())))
-            asked = {"step": "survey", "wait_seconds": wait, "gone": gone}
-            answer = run_module(self, "prepare", asked, variables)
-            if "survey" in answer:
-                survey: dict[str, Any] = answer["survey"]
-                return survey
-            if answer.get("valija_refused"):
-                raise Refused(answer["valija_refused"], [str(answer["msg"])])
-            if "held_by" not in answer:
-                raise AnsibleActionFail(str(answer.get("msg", "The host gave no answer.")), result=answer)
-            holder = answer["held_by"]
-            if holder and is_gone(holder):
-                gone = str(holder["id"])
-            elif time.monotonic() >= deadline:
-                raise Refused("host", [f"{answer['msg']}, and was for {patience} s. Wait for it to end, or end it."])
-            elif wait == FIRST_WAIT_SECONDS:
-                name = variables.get("inventory_hostname", "host")
-                display.display(f"{name}: waiting, for {answer['msg']}", color="yellow")
-                wait = WAIT_SECONDS
+        answer = run_when_free(self, "prepare", {"step": "survey"}, variables, patience_seconds=patience)
+        if answer.get("valija_refused"):
+            raise Refused(answer["valija_refused"], [f"{variables.get('inventory_hostname')}: {answer['msg']}"])
+        if "survey" not in answer:
+            raise AnsibleActionFail(str(answer.get("msg", "The host gave no answer.")), result=answer)
+        survey: dict[str, Any] = answer["survey"]
+        return survey
 
     def _settle(
         self, survey: Mapping[str, Any], roles: list[str], covered: list[str], variables: dict[str, Any]

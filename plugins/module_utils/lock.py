@@ -1,8 +1,9 @@
 """The host's lock: one controller at a time changes a host.
 
-A controller's first call writes who it is to /run/valija/lock; each later call renews that lease, and holds a flock on
-/run/valija/guard (which names the last owner) while it runs; the last call removes the lease. A lease that nobody renewed
-for LEASE_SECONDS is free, and so is that of a holder that the caller knows to be gone (a process of its own control node).
+A controller's first call writes who it is to /run/valija/lock; each later call renews that lease, and holds a flock
+on /run/valija/guard (which names the last owner) while it runs; the last call removes the lease. A lease that nobody
+renewed for LEASE_SECONDS is free, and so is that of a holder that the caller knows to be gone (a process of its own
+control node).
 """
 
 from __future__ import annotations
@@ -50,13 +51,18 @@ class Lease:
 
 
 class Held(Exception):  # noqa: N818 - a state of the host, not an error of ours
-    """Another controller holds the host, by ``lease``, or held it meanwhile."""
+    """Another controller holds the host; ``lease`` is its lease, None when it has only just begun."""
 
     def __init__(self, lease: Lease | None) -> None:
-        super().__init__(
-            f"the lock of this host is held by {lease.owner}" if lease else "another run has had the lock of this host"
-        )
+        super().__init__(f"the lock of this host is held by {lease.owner if lease else 'another run'}")
         self.lease = lease
+
+
+class Lost(Exception):  # noqa: N818 - a state of the host, not an error of ours
+    """Another controller had the host between two calls of this one, which may not go on."""
+
+    def __init__(self) -> None:
+        super().__init__("Another run had the lock of this host meanwhile, so this one ends here. Run it again.")
 
 
 def owner_of(data: Mapping[str, Any]) -> Owner:
@@ -125,7 +131,7 @@ def hold(
 
     ``owner`` is the parameter ``_lock_owner``; without one (a module called by hand) the call alone is guarded. An
     owner that ``continues`` has had the lock before: it does not wait, and may not go on once another had the host.
-    Raises Held when another controller has the host after ``wait_seconds``, or had it meanwhile.
+    Raises Held when another controller still has the host after ``wait_seconds``, and Lost.
     """
     me = owner_of(owner) if owner else None
     continues = bool(owner and owner.get("continues"))
@@ -138,7 +144,7 @@ def hold(
                 return
             if guard is not None and me is not None and is_free(lease, me, time.monotonic(), gone):
                 if continues and os.pread(guard, 4096, 0).decode() not in ("", me.id):
-                    raise Held(None)
+                    raise Lost
                 os.ftruncate(guard, 0)
                 os.pwrite(guard, me.id.encode(), 0)
                 _write(folder, me)
@@ -148,7 +154,9 @@ def hold(
                     if (folder / "lock").exists():
                         _write(folder, me)
                 return
-        if time.monotonic() >= deadline or (continues and guard is not None):
+        if continues and guard is not None:
+            raise Lost
+        if time.monotonic() >= deadline:
             raise Held(lease)
         time.sleep(0.5)
 

@@ -203,6 +203,8 @@ def main() -> None:
     except lock.Held as held:
         holder = vars(held.lease.owner) if held.lease else None
         module.exit_json(changed=False, held_by=holder, msg=str(held))
+    except lock.Lost as lost:
+        module.fail_json(msg=str(lost))
     except (HashingError, LockError, OSError) as error:
         module.fail_json(msg=f"{error}. Run it again: it goes on where it stopped.")
     (module.fail_json if "valija_refused" in result else module.exit_json)(**result)

@@ -330,7 +330,7 @@ def main() -> None:
             except Refused:
                 lock.release(owner)  # the host is out of this play
                 raise
-    except (Refused, lock.Held) as error:
+    except (Refused, lock.Held, lock.Lost) as error:
         module.fail_json(msg=mask(str(error), request))
     module.exit_json(**result)
 

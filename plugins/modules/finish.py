@@ -53,7 +53,7 @@ def main() -> None:
     try:
         with lock.hold(owner, wait_seconds=0):
             released = lock.release(owner)
-    except lock.Held:
+    except (lock.Held, lock.Lost):
         released = False
     module.exit_json(changed=False, released=released)
 

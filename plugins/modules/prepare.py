@@ -130,7 +130,7 @@ def main() -> None:
     except lock.Held as held:
         holder = vars(held.lease.owner) if held.lease else None
         module.exit_json(changed=False, held_by=holder, msg=str(held))
-    except packages.PackageError as error:
+    except (packages.PackageError, lock.Lost) as error:
         module.fail_json(msg=str(error))
 
 

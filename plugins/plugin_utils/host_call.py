@@ -14,8 +14,15 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 COLLECTION = "valija.mailserver"
+
+# How long one call waits for the lock. The first is short, so that a person soon reads why nothing happens.
+FIRST_WAIT_SECONDS = 2
+WAIT_SECONDS = 20
+
+display = Display()
 
 
 def _started(pid: int) -> str:
@@ -108,3 +115,29 @@ def run_module(action: ActionBase, name: str, args: Mapping[str, Any], task_vars
         task_vars=task_vars,
     )
     return result
+
+
+def run_when_free(
+    action: ActionBase, name: str, args: Mapping[str, Any], task_vars: dict[str, Any], *, patience_seconds: int = 900
+) -> dict[str, Any]:
+    """Call a module that takes the lock, again and again while another controller has it, and say so to the person.
+
+    Such a module has the options ``wait_seconds`` and ``gone``, and answers ``held_by`` when it did not get the lock.
+    After ``patience_seconds`` the result is a refusal of the host.
+    """
+    deadline = time.monotonic() + patience_seconds
+    wait, gone = FIRST_WAIT_SECONDS, ""
+    while True:
+        wait = max(0, min(wait, int(deadline - time.monotonic())))
+        answer = run_module(action, name, {**args, "wait_seconds": wait, "gone": gone}, task_vars)
+        if "held_by" not in answer:
+            return answer
+        holder = answer["held_by"] or {}
+        if holder and holder["id"] != gone and is_gone(holder):
+            gone = str(holder["id"])  # only its last call may still run
+        elif time.monotonic() >= deadline:
+            msg = f"{answer['msg']}, and was for {patience_seconds} s. Wait for it to end, or end it."
+            return {"failed": True, "msg": msg, "valija_refused": "host"}
+        elif wait == FIRST_WAIT_SECONDS:
+            display.display(f"{task_vars.get('inventory_hostname', '')}: waiting, for {answer['msg']}", color="yellow")
+            wait = WAIT_SECONDS
