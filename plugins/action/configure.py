@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +37,14 @@ SPECIFICATION = _specification(yaml.safe_load(DOCUMENTATION)["options"])
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_diff = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
         super().run(tmp, variables)
         _, args = self.validate_argument_spec(SPECIFICATION)
-        _must_know_services(args)
+        problems = _problems(args)
+        if problems:
+            raise AnsibleActionFail(f"configure: {'; '.join(problems)}.")
         templar = self._template_engine(variables)
         request = {**args, "files": [self._rendered(entry, templar) for entry in args["files"]]}
         request["trees"] = [
@@ -85,13 +86,21 @@ def _with_archive(tree: Mapping[str, Any]) -> dict[str, Any]:
     return {**tree, "archive_base64": base64.b64encode(Path(tree["archive"]).read_bytes()).decode()}
 
 
-def _must_know_services(args: Mapping[str, Any]) -> None:
-    """A file can only restart a service of the same call: a misspelt name would be a restart that never comes."""
+def _problems(args: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a call, beyond its types: each would otherwise be found out late, or never."""
     known = {service["name"] for service in args["services"]}
-    items: Iterable[Mapping[str, Any]] = [*args["files"], *args["trees"]]
+    items: list[Mapping[str, Any]] = [*args["files"], *args["trees"]]
+    paths = [item["path"] for item in items]
+    found = [f"{path} is there twice" for path in sorted({path for path in paths if paths.count(path) > 1})]
     for item in items:
-        unknown = {*item["restarts"], *item["reloads"]} - known
+        path, mode = item["path"], item.get("mode")
+        if not Path(path).is_absolute():
+            found.append(f"{path} is not an absolute path")
+        if mode is not None and not re.fullmatch(r"[0-7]{4}", mode):
+            found.append(f"{path} has the mode {mode}: write four octal digits in quotes")
+        if item.get("state") == "link" and not item["target"]:
+            found.append(f"{path} is a link without a target")
+        unknown = sorted({*item["restarts"], *item["reloads"]} - known)
         if unknown:
-            raise AnsibleActionFail(
-                f"configure: {item['path']} names services that are not among `services`: {', '.join(sorted(unknown))}"
-            )
+            found.append(f"{path} names services that are not among `services`: {', '.join(unknown)}")
+    return found

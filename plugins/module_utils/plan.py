@@ -99,6 +99,8 @@ def result_of(plan: Plan, steps: services.Steps) -> dict[str, Any]:
         )
     for change in plan.changes:
         diff += files.diff_of(change)
+    if steps.any:
+        diff.append({"before_header": "services", "after_header": "services", "before": "", "after": str(steps)})
     return {
         "changed": plan.any or steps.any,
         "diff": diff,

@@ -102,6 +102,10 @@ class Steps:
             self.unmask or self.enable or self.disable or self.stop or self.start or self.restart or self.reload
         )
 
+    def __str__(self) -> str:
+        verbs = ("unmask", "enable", "disable", "stop", "start", "restart", "reload")
+        return "".join(f"{verb} {unit}\n" for verb in verbs for unit in getattr(self, verb))
+
 
 class ServiceError(Exception):
     """A service did not come to its state; the text ends with its last words."""

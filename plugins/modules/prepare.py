@@ -23,7 +23,7 @@ description:
   - Fetches on the control node what a role needs from outside (SquirrelMail's source), so that a host needs no way out.
   - >-
     Installs what is missing of the packages that the roles declare (C(__<role>_packages)), in one transaction,
-    without recommends.
+    without recommends. No daemon that it brings is started before M(valija.mailserver.configure) has written its files.
   - One remote call when nothing is missing, two otherwise; none when the run has already prepared these roles.
 options:
   roles:
