@@ -6,7 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
-from ansible_collections.valija.mailserver.plugins.module_utils import files
+from ansible_collections.valija.mailserver.plugins.module_utils import files, landing
 from ansible_collections.valija.mailserver.plugins.module_utils.command import run
 from ansible_collections.valija.mailserver.plugins.module_utils.request import Check, Request
 
@@ -54,4 +54,4 @@ def _stage(wanted: files.Wanted, path: Path) -> None:
         path.symlink_to(wanted.target)
     elif wanted.state == "file":
         uid, gid = files.user_id(wanted.owner), files.group_id(wanted.group)
-        files.write_file(str(path), wanted.content, uid or 0, gid or 0, wanted.mode)
+        landing.write_file(str(path), wanted.content, uid or 0, gid or 0, wanted.mode)

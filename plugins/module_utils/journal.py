@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.valija.mailserver.plugins.module_utils import files
+from ansible_collections.valija.mailserver.plugins.module_utils import files, landing
 
 
 class Journal:
@@ -85,13 +85,13 @@ class Journal:
                     {"path": tree, "kind": "tree", "aside": aside_of(tree), "existed": existed, "foreign": foreign}
                 )
         for path in paths:
-            for parent in files.missing_parents(path):
+            for parent in landing.missing_parents(path):
                 if parent not in self:
                     self._add({"path": parent, "kind": "absent"})
             if path not in self:
                 self._add(self._saved(path))
         text = json.dumps(data, indent=1)
-        files.write_file(str(self.folder / "journal.json"), text.encode(), os.geteuid(), os.getegid(), 0o600)
+        landing.write_file(str(self.folder / "journal.json"), text.encode(), os.geteuid(), os.getegid(), 0o600)
         self.opened = True
 
     def _add(self, entry: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Journal:
         if actual.kind == "file":
             name = f"{len(self._data['entries']):04d}"
             modified = Path(path).stat().st_mtime_ns
-            files.write_file(str(self.folder / name), actual.content, os.geteuid(), os.getegid(), 0o600)
+            landing.write_file(str(self.folder / name), actual.content, os.geteuid(), os.getegid(), 0o600)
             entry |= {"saved": name, "modified_ns": modified}
         elif actual.kind == "link":
             entry["target"] = actual.target
@@ -128,14 +128,14 @@ class Journal:
             if actual.kind == "absent":
                 return False
             try:
-                files.remove(path)
+                landing.remove(path)
             except files.Blocked:
                 return False  # a folder of ours into which somebody put something meanwhile
             return True
         if kind == "link":
             if actual.kind == "link" and actual.target == entry["target"]:
                 return False
-            files.write_link(path, entry["target"])
+            landing.write_link(path, entry["target"])
             return True
         same_owner = (actual.mode, actual.uid, actual.gid) == (entry.get("mode"), entry.get("uid"), entry.get("gid"))
         if kind == "directory":
@@ -149,16 +149,16 @@ class Journal:
         content = (self.folder / entry["saved"]).read_bytes()
         if actual.kind == "file" and same_owner and actual.content == content:
             return False
-        files.write_file(path, content, entry["uid"], entry["gid"], entry["mode"], entry["modified_ns"])
+        landing.write_file(path, content, entry["uid"], entry["gid"], entry["mode"], entry["modified_ns"])
         return True
 
     def discard(self) -> None:
         """Forget the originals: what stands now is good."""
         for entry in self._data["entries"]:
             if entry["kind"] != "tree":
-                files.beside(entry["path"]).unlink(missing_ok=True)
+                landing.beside(entry["path"]).unlink(missing_ok=True)
                 continue
-            shutil.rmtree(files.beside(entry["path"]), ignore_errors=True)
+            shutil.rmtree(landing.beside(entry["path"]), ignore_errors=True)
             if not Path(entry["aside"]).is_dir():
                 continue
             kept = Path(entry["path"] + files.KEPT)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ansible_collections.valija.mailserver.plugins.module_utils import files
+from ansible_collections.valija.mailserver.plugins.module_utils import landing
 
 
 class Owned:
@@ -30,5 +30,5 @@ class Owned:
             return
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = json.dumps(sorted(known), indent=1) + "\n"
-        files.write_file(str(self._file), text.encode(), os.geteuid(), os.getegid(), 0o600)
+        landing.write_file(str(self._file), text.encode(), os.geteuid(), os.getegid(), 0o600)
         self.paths = known

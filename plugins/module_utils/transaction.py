@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.valija.mailserver.plugins.module_utils import files, health, services, trees
+from ansible_collections.valija.mailserver.plugins.module_utils import files, health, landing, services, trees
 from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused, must_pass, try_staged
 from ansible_collections.valija.mailserver.plugins.module_utils.journal import Journal, aside_of
 from ansible_collections.valija.mailserver.plugins.module_utils.owned import Owned
@@ -130,8 +130,8 @@ class _Transaction:
             trees.swap_in(tree.archive, tree.path, tree.digest, uid, gid, tree.ignore, aside_of(tree.path))
         for change in self.plan.changes:
             if change.wanted.path in self.kept:
-                files.write_again(change.actual, change.wanted.path + files.KEPT)
-            files.land(change)
+                landing.write_again(change.actual, change.wanted.path + files.KEPT)
+            landing.land(change)
         for wanted in self.plan.compiles:
             assert wanted.compile
             must_pass(Check(wanted.compile.command), f"{wanted.path} cannot be compiled")

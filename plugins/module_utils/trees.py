@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from ansible_collections.valija.mailserver.plugins.module_utils.files import beside
+from ansible_collections.valija.mailserver.plugins.module_utils.landing import beside
 
 
 class BadArchiveError(ValueError):

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible_collections.valija.mailserver.plugins.module_utils import files
+from ansible_collections.valija.mailserver.plugins.module_utils import files, landing
 from ansible_collections.valija.mailserver.plugins.module_utils.files import Actual, Blocked, Change, Wanted
 
 FILE = Wanted("/etc/x", content=b"new\n")
@@ -108,7 +108,7 @@ def mine(path: Path, **more: object) -> Wanted:
 def landed(wanted: Wanted) -> None:
     change = files.decide(wanted, files.read_for(wanted), files.user_id(wanted.owner), files.group_id(wanted.group))
     assert change
-    files.land(change)
+    landing.land(change)
     assert not files.decide(wanted, files.read_for(wanted), os.getuid(), os.getgid())
 
 
@@ -140,7 +140,7 @@ def test_a_secret_is_never_readable_for_others(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(os, "fchown", watch)
     previous = os.umask(0)
     try:
-        files.write_file(str(tmp_path / "secret"), b"x", os.getuid(), os.getgid(), 0o600)
+        landing.write_file(str(tmp_path / "secret"), b"x", os.getuid(), os.getgid(), 0o600)
     finally:
         os.umask(previous)
     assert seen == [0o600]
@@ -155,7 +155,7 @@ def test_a_write_that_fails_leaves_the_former_file(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        files.write_file(str(path), b"new", os.getuid(), os.getgid(), 0o644)
+        landing.write_file(str(path), b"new", os.getuid(), os.getgid(), 0o644)
     assert path.read_text() == "former"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -164,4 +164,4 @@ def test_a_folder_that_holds_something_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/mail").touch()
     with pytest.raises(Blocked, match="cannot be removed"):
-        files.remove(str(tmp_path / "folder"))
+        landing.remove(str(tmp_path / "folder"))
