@@ -71,6 +71,15 @@ class LabHost:
             'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") $(sha256sum <"$f" | cut -c1-64) $f"; fi; done'
         )
 
+    def mark(self) -> None:
+        """Remember this moment, for `touched`."""
+        self.sh("touch /run/valija-test-mark")
+
+    def touched(self) -> list[str]:
+        """What was written since `mark`, below the folders that hold configuration, programs of ours and mail."""
+        folders = "$(ls -d /etc /var/www /home /usr/local /var/local /var/lib/valija 2>/dev/null)"
+        return self.sh(f"find {folders} -xdev -newer /run/valija-test-mark | sort").splitlines()
+
     def starts(self) -> dict[str, str]:
         """When each daemon was started, by unit; a restart changes it."""
         units = "postfix postfix@- courier-authdaemon courier-imap courier-pop apache2 php8.2-fpm php8.4-fpm"

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .conftest import LabSite
 
 REFUSED = [
     # A value that `postfix check` lets pass and that every smtpd then dies of: only the greeting tells.
-    (
-        {"postfix_main_cf_extra": {"smtpd_client_restrictions": "no_such_restriction_or_table:"}},
-        "/etc/postfix/main.cf",
-    ),
-    (
-        {"postfix_master_cf_extra": [{"service": "smtp", "type": "bogus", "command": "smtpd"}]},
-        "/etc/postfix/master.cf",
-    ),
+    {"postfix_main_cf_extra": {"smtpd_client_restrictions": "no_such_restriction_or_table:"}},
+    # A daemon that is not there: nothing checks for it, and no greeting comes.
+    {"postfix_master_cf_extra": {"smtp/inet": {"private": "n", "command": "no-such-daemon"}}},
+    # What the product's own checker finds, before the daemon is touched.
+    {"apache_server_name": "not a name"},
 ]
 
 
-@pytest.mark.parametrize(("settings", "path"), REFUSED, ids=["main.cf", "master.cf"])
-def test_a_refused_file_is_put_back_and_mail_flows(converged: LabSite, settings: dict[str, object], path: str) -> None:
-    import json
-
+@pytest.mark.parametrize("settings", REFUSED, ids=["main.cf", "master.cf", "apache"])
+def test_a_refused_file_is_put_back_and_mail_flows(converged: LabSite, settings: dict[str, object]) -> None:
     host = converged.host
     before = host.managed_state()
     run = converged.valija("apply", "-e", json.dumps(settings))

@@ -24,12 +24,12 @@ def test_a_host_with_another_server_is_refused_untouched(lab: LabSite, package: 
         f"apt-get install -y -qq --no-install-recommends {package} >/dev/null 2>&1"
     )
     try:
-        host.sh("touch /run/valija-test-mark")
+        host.mark()
         run = lab.valija("apply")
         assert run.code == 1, run.output
         assert name in run.output
         assert "apt-get" in run.output, "the refusal says what to do"
-        assert host.sh("find /etc /var/www /home /usr/local -xdev -newer /run/valija-test-mark") == ""
+        assert host.touched() == []
         assert package in host.sh(f"dpkg-query -W -f '${{Package}} ${{db:Status-Status}}' {package}"), (
             "nothing is removed silently"
         )
