@@ -1,9 +1,13 @@
-"""The releases that the lab can boot, and where each comes from."""
+"""The releases that the lab can boot, and where each comes from: releases.yml, which the Vagrantfile reads too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from valija.errors import InputError
 from valija.messages import _
@@ -13,26 +17,20 @@ from valija.messages import _
 class Release:
     """One release of a distribution: its name in the lab, its registry image and its suite at a package mirror.
 
-    A release without `suite` can only be pulled: Debian does not package the keys that sign it.
+    A release without `suite` can only be pulled.
     """
 
     name: str
     image: str
-    suite: str | None
     codename: str
+    suite: str | None = None
+    box: str = ""
+    box_address: str = ""
 
 
-RELEASES = {
-    release.name: release
-    for release in (
-        Release("debian-13", "debian:13", "trixie", "trixie"),
-        Release("debian-12", "debian:12", "bookworm", "bookworm"),
-        Release("ubuntu-22.04", "ubuntu:22.04", None, "jammy"),
-        Release("ubuntu-24.04", "ubuntu:24.04", None, "noble"),
-        Release("ubuntu-26.04", "ubuntu:26.04", None, "resolute"),
-    )
-}
-DEFAULT = "debian-13"
+_FILE: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text("utf-8"))
+RELEASES = {name: Release(name, **release) for name, release in _FILE["releases"].items()}
+DEFAULT: str = _FILE["default"]
 
 
 def find(names: Sequence[str]) -> list[Release]:
