@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -44,3 +45,17 @@ def parse_sockets(text: str) -> list[Socket]:
 def listening(host: Any) -> list[Socket]:
     """The host's listening sockets, TCP and UDP."""
     return parse_sockets(host.run("ss -H -ltnup").stdout)
+
+
+def queued(host: Any, addresses: list[str]) -> list[dict[str, Any]]:
+    """The queued messages (postqueue -j) whose sender or a recipient contains one of the addresses."""
+    entries = [json.loads(line) for line in host.run("postqueue -j").stdout.splitlines() if line.strip()]
+    return [
+        entry
+        for entry in entries
+        if any(
+            address in text
+            for address in addresses
+            for text in (entry["sender"], *(recipient["address"] for recipient in entry["recipients"]))
+        )
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -79,13 +80,14 @@ class Loopback:
         ours, theirs = socket.socketpair()
         options = [*self.ssh[1:-1], "-W", target, self.ssh[-1]]
         with theirs:
-            subprocess.Popen(  # ends by itself when our end of the pair is closed
+            process = subprocess.Popen(  # ends by itself when our end of the pair is closed
                 [self.ssh[0], *options],
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+        threading.Thread(target=process.wait, daemon=True).start()
         ours.settimeout(timeout)
         return ours
 

@@ -1,0 +1,90 @@
+"""What the checks are told about a host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.valija.mailserver.plugins.plugin_utils import prove_site
+
+SURVEY = """release debian-13
+address 2: eth0    inet 198.51.100.10/26 brd 198.51.100.63 scope global eth0\\       valid_lft forever
+address 2: eth0    inet6 2001:db8:198:51::10/80 scope global nodad \\       valid_lft forever
+address 2: eth0    inet6 2001:db8::77/64 scope global temporary dynamic \\       valid_lft 100sec
+"""
+
+
+class Connection:
+    """As much of a connection plugin as is asked."""
+
+    def __init__(self, transport: str, **options: Any) -> None:
+        self.transport, self.options = transport, options
+
+    def get_option(self, name: str) -> Any:
+        return self.options.get(name)
+
+
+def test_the_survey_gives_the_release_and_the_lasting_addresses() -> None:
+    assert prove_site.read_survey(SURVEY) == ("debian-13", ["198.51.100.10", "2001:db8:198:51::10"])
+
+
+@pytest.mark.parametrize(
+    ("named", "own", "told", "expected"),
+    [
+        ("198.51.100.10", ["198.51.100.10", "2001:db8::10"], {}, {"ipv4": "198.51.100.10", "ipv6": "2001:db8::10"}),
+        ("198.51.100.10", ["10.0.0.5", "fd00::5"], {}, {"ipv4": "198.51.100.10"}),
+        ("198.51.100.10", ["198.51.100.10"], {"ipv4": "192.0.2.7"}, {"ipv4": "192.0.2.7"}),
+        ("no-such-host.invalid", ["198.51.100.10"], {}, {}),
+    ],
+)
+def test_addresses_are_those_by_which_the_host_is_reached(
+    named: str, own: list[str], told: dict[str, str], expected: dict[str, str]
+) -> None:
+    assert prove_site.reached_at(named, own, told) == expected
+
+
+def test_secrets_stay_on_the_control_node() -> None:
+    mail = {
+        "mail_domain": "example.test",
+        "mail_relayhost_password": "x",
+        "mail_accounts": [{"name": "alice", "password": "x", "password_hash": "y", "aliases": []}],
+    }
+    assert prove_site.without_secrets(mail) == {
+        "mail_domain": "example.test",
+        "mail_accounts": [{"name": "alice", "aliases": []}],
+    }
+
+
+def test_probe_accounts_have_fresh_passwords() -> None:
+    first, second = prove_site.probe_accounts("example.test"), prove_site.probe_accounts("example.test")
+    assert [one["address"] for one in first] == [f"{name}@example.test" for name in prove_site.PROBES]
+    assert len({one["password"] for one in (*first, *second)}) == 6
+
+
+def test_the_checks_reach_the_host_as_ansible_does() -> None:
+    connection = Connection(
+        "ansible.builtin.ssh",
+        host="198.51.100.10",
+        port=None,
+        remote_user="ops",
+        private_key_file="/k",
+        ssh_common_args="-o ProxyJump=x",
+        host_key_checking=False,
+    )
+    block = prove_site.ssh_block(connection, become=True)
+    assert block == {
+        "host": "198.51.100.10",
+        "port": 22,
+        "user": "ops",
+        "key": "/k",
+        "options": ["-o", "ProxyJump=x", "-o", "StrictHostKeyChecking=no"],
+        "sudo": True,
+    }
+    assert prove_site.ssh_block(Connection("local"), become=False) == {"local": True, "sudo": False}
+    with pytest.raises(ValueError, match="winrm"):
+        prove_site.ssh_block(Connection("winrm"), become=False)
+
+
+def test_listeners_carry_their_role() -> None:
+    [listener] = prove_site.listeners({"postfix": [{"port": 25, "service": "smtp", "programs": ["master"]}]})
+    assert listener["role"] == "postfix" and listener["address"] == "any" and listener["protocol"] == "tcp"
