@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from importlib import resources
 from pathlib import Path
 
@@ -125,10 +126,10 @@ def _bootstrap(suite: str, name: str) -> None:
                 "let the engine reach its registry."
             )
         )
-    # What an interrupted bootstrap left goes first.
-    folder = cache_home() / "bootstrap"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    # What an interrupted bootstrap left goes first; its mmdebstrap may still be there to write more, elsewhere.
+    shutil.rmtree(cache_home() / "bootstrap", ignore_errors=True)
+    (cache_home() / "bootstrap").mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=cache_home() / "bootstrap"))
     tar = folder / "root.tar"
     command = [tool, "--variant=minbase", f"--include={','.join(LAYER)}", suite, str(tar)]
     # In a user namespace the root file system grows where another user id can go: not in somebody's home.
