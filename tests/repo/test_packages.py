@@ -115,6 +115,18 @@ def test_the_tarball_works_without_the_package(
     elsewhere("ansible-playbook", "valija.mailserver.check", "-i", new_site, **alone)
 
 
+def test_the_execution_environment_is_built_from_the_same_package(wheel: Path, root: Path, tmp_path: Path) -> None:
+    """The context is made here, and the package built from what it holds; no image is."""
+    context = tmp_path / "context"
+    options = ["--file", root / "execution-environment.yml", "--context", context, "--output-filename", "Containerfile"]
+    done([BIN / "ansible-builder", "create", *options])
+    source = context / "_build" / "valija"
+    assert f"COPY _build/{source.name} " in (context / "Containerfile").read_text()
+    done([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=source)
+    built = zipfile.ZipFile(next(tmp_path.glob("*.whl")))
+    assert set(built.namelist()) == set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_filters_are_called_by_their_full_names(root: Path, tracked: list[Path]) -> None:
     """A short name works in the checkout and breaks in an installed collection."""
     filters = {path.stem for path in tracked if path.parent == Path("plugins/filter") and path.suffix == ".yml"}
