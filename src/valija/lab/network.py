@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from valija.errors import ValijaError
 from valija.lab.addresses import GATEWAY, SLOTS, Slot
-from valija.lab.engine import EngineError, docker, exists, inspect, label_options
+from valija.lab.engine import LAB_LABEL, EngineError, docker, exists, inspect, label_options
 from valija.lab.state import Place
 from valija.messages import _
 
@@ -33,9 +33,12 @@ def ensure(place: Place) -> Slot:
                 raise
             continue
         return slot
+    labs = docker(
+        "network", "ls", "--filter", f"label={LAB_LABEL}", "--format", f'{{{{.Label "{LAB_LABEL}"}}}}'
+    ).split()
     raise ValijaError(
-        _("All {count} networks of the lab are in use. Take a lab down: valija lab list, valija lab down NAME.").format(
-            count=len(SLOTS)
+        _("All {count} networks of the lab are in use, by {names}. Take one down: valija lab down NAME.").format(
+            count=len(SLOTS), names=", ".join(sorted(labs)) or _("others")
         )
     )
 
