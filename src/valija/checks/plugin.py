@@ -132,6 +132,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_runtest_setup(item: pytest.Item) -> None:
     check, site = marks.of(item), item.config.stash[SITE]
     assert check is not None
+    item.user_properties += [("id", check.id), ("clauses", "; ".join(check.clauses)), ("vantage", check.vantage)]
     if "peer" in check.needs and site.peer is None:
         pytest.skip(_("no peer: this site has no prove_peer, the rest of the Internet as the lab plays it"))
     if "webmail" in check.needs and site.webmail == "none":
