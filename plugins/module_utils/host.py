@@ -129,7 +129,9 @@ def port_refusals(
     for wanted in listens:
         for held in listeners:
             if held.port == int(wanted["port"]) and _in_the_way(wanted, held, unseen):
-                holder = f"{held.program} (process {held.pid})" if held.pid else "a program that cannot be seen"
+                perhaps = f" (perhaps one of: {', '.join(sorted(unseen))})" if unseen else ""
+                hidden_one = f"a program that cannot be seen{perhaps}"
+                holder = f"{held.program} (process {held.pid})" if held.pid else hidden_one
                 found.setdefault(
                     (held.port, held.pid),
                     f"Port {held.port}, needed for {wanted.get('service', 'a service')}, is held by another program: "

@@ -28,6 +28,7 @@ APT_GET = (
     "-oAcquire::Retries=3",
     "-oAPT::Color=0",
 )
+INSTALL = (*APT_GET, "--no-install-recommends", "--no-remove", "--fix-broken", "install")
 # needrestart (Ubuntu) and apt-listchanges would ask or restart services of their own accord.
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "APT_LISTCHANGES_FRONTEND": "none", "NEEDRESTART_SUSPEND": "1"}
 
@@ -137,32 +138,32 @@ def quiet_daemons(path: Path = POLICY) -> Iterator[None]:
 
 
 def _must(done: Done, doing: str) -> None:
-    if not done.ok:
-        raise PackageError(f"{doing} failed: {' '.join(done.argv[:1])} said:\n{done.last_words()}")
+    if done.ok:
+        return
+    words = done.last_words()
+    _, found, removals = done.out.partition("The following packages will be REMOVED:\n")
+    if found:
+        names = removals.splitlines()[0].strip()
+        words += f"\nIt would have to remove {names}. Remove what is not needed yourself, then run this again."
+    raise PackageError(f"{doing} failed: {done.argv[0]} said:\n{words}")
 
 
 def install(names: Sequence[str], answers: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Install packages in one transaction, without recommends, keeping changed configuration files, asking nothing.
+    """Install packages in one transaction: without recommends, removing nothing, keeping changed files, asking nothing.
 
     Finishes what a killed transaction left. Returns ``name version`` of what is installed now and was not before.
     """
     before = read_installed()
     with quiet_daemons():
         if before.unfinished:
-            _must(
-                run(["dpkg", "--force-confold", "--configure", "-a"], environment=QUIET),
-                "Finishing an interrupted installation",
-            )
-        if names:
-            lines = debconf_lines(answers)
-            if lines:
-                _must(
-                    run(["debconf-set-selections"], stdin=lines, environment=QUIET), "Answering the packages' questions"
-                )
-            _must(run([*APT_GET, "update"], environment=QUIET), "Reading the package lists")
-            _must(
-                run([*APT_GET, "--no-install-recommends", "install", *names], environment=QUIET),
-                f"Installing {' '.join(names)}",
-            )
+            # It fails where the rest was not even unpacked; apt-get completes that.
+            run(["dpkg", "--force-confold", "--configure", "-a"], environment=QUIET)
+        lines = debconf_lines(answers)
+        if lines:
+            _must(run(["debconf-set-selections"], stdin=lines, environment=QUIET), "Answering the packages' questions")
+        _must(run([*APT_GET, "update"], environment=QUIET), "Reading the package lists")
+        _must(run([*INSTALL, *names], environment=QUIET), f"Installing {' '.join(names) or 'what was interrupted'}")
     after = read_installed()
+    if after.unfinished:
+        raise PackageError(f"Not installed completely: {' '.join(after.unfinished)}. See `dpkg --audit` on the host.")
     return sorted(f"{name} {version}" for name, version in after.versions.items() if name not in before.versions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 
@@ -103,14 +104,27 @@ def test_somebody_elses_policy_stays(policy: Path) -> None:
     assert policy.read_text() == "#!/bin/sh\nexit 101\n"
 
 
-def test_a_failed_installation_speaks_with_apts_own_words(policy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(argv: list[str], **_: object) -> Done:
-        failed = "install" in argv
-        return Done(
-            tuple(argv), 100 if failed else 0, "Reading...\n", "E: Unable to locate package nix\n" if failed else ""
-        )
+@pytest.fixture
+def failing_apt(monkeypatch: pytest.MonkeyPatch) -> list[Done]:
+    """apt-get install fails with the one result in the list; everything else goes well."""
+    result: list[Done] = []
 
-    monkeypatch.setattr(packages, "run", fail)
-    monkeypatch.setattr(packages, "quiet_daemons", lambda: __import__("contextlib").nullcontext())
+    def answer(argv: list[str], **_: object) -> Done:
+        return result[0] if "install" in argv else Done(tuple(argv), 0, "", "")
+
+    monkeypatch.setattr(packages, "run", answer)
+    monkeypatch.setattr(packages, "quiet_daemons", contextlib.nullcontext)
+    return result
+
+
+def test_a_failed_installation_speaks_with_apts_own_words(failing_apt: list[Done]) -> None:
+    failing_apt.append(Done(("apt-get",), 100, "Reading...\n", "E: Unable to locate package nix\n"))
     with pytest.raises(packages.PackageError, match="Installing nix failed: apt-get said:\nE: Unable to locate"):
         packages.install(["nix"], [])
+
+
+def test_nothing_is_removed_silently(failing_apt: list[Done]) -> None:
+    out = "The following packages will be REMOVED:\n  exim4-base exim4-daemon-light\nThe following NEW packages...\n"
+    failing_apt.append(Done(("apt-get",), 100, out, "E: Packages need to be removed but remove is disabled.\n"))
+    with pytest.raises(packages.PackageError, match="have to remove exim4-base exim4-daemon-light"):
+        packages.install(["postfix"], [])
