@@ -69,7 +69,7 @@ def smtp_reply(text: str) -> tuple[str, str, int | None]:
         return "", "", None
     code, fine = int(found[1]), found[2] or ""
     words = _(vocabulary.SMTP_REPLIES.get(code, vocabulary.REPLY_CLASSES[code // 100]))
-    if fine and (more := enhanced(fine)):
+    if fine and (more := enhanced(fine)) and more.lower() not in words.lower():
         words = f"{words.rstrip('.')}: {more}."
     return words, found[0], code // 100
 
