@@ -96,7 +96,7 @@ class ActionModule(ActionBase):
             "mail": prove_site.without_secrets(mail),
             "listens": prove_site.listeners(declared),
             "probe": prove_site.probe_accounts(mail["mail_domain"]),
-            "peer": self._task.args.get("peer") or None,
+            "peer": prove_site.peer_block(self._task.args.get("peer") or {}),
             "files": {
                 f"/{name}": self._rendered(role, name, templar) for role, files in COMPARED.items() for name in files
             },

@@ -77,6 +77,11 @@ def without_secrets(mail: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def peer_block(peer: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the checks are told of the peer, without the password of its smarthost; None when there is no peer."""
+    return {name: peer[name] for name in ("ipv4", "ipv6", "api", "domains", "strangers") if name in peer} or None
+
+
 def listeners(declared: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """What every role declares to listen, in the form of the site file."""
     return [

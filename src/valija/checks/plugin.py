@@ -135,6 +135,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     item.user_properties += [("id", check.id), ("clauses", "; ".join(check.clauses)), ("vantage", check.vantage)]
     if "peer" in check.needs and site.peer is None:
         pytest.skip(_("no peer: this site has no prove_peer, the rest of the Internet as the lab plays it"))
+    if "direct" in check.needs and site.mail.get("mail_relayhost"):
+        pytest.skip(_("no MX look-up: mail goes through mail_relayhost"))
     if "webmail" in check.needs and site.webmail == "none":
         pytest.skip(_("no webmail: mail_webmail is none"))
 

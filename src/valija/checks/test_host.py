@@ -93,7 +93,8 @@ def test_listeners_are_the_declared(host: Any, site: Site) -> None:
         allowed = listener.address if listener else ALLOWED.get((socket.protocol, socket.program.partition(":")[0]), "")
         if socket.address == CONTAINER_RESOLVER:
             allowed = "loopback"
-        if not (allowed == "any" or (allowed == "loopback" and socket.loopback)):
+        wrong_protocol = listener and site.protocols == "ipv4" and ":" in socket.address
+        if (not socket.loopback and (allowed != "any" or wrong_protocol)) or (socket.loopback and not allowed):
             surplus.append(str(socket))
     assert not surplus, _("These listen and are not declared: {sockets}").format(sockets="; ".join(surplus))
     have = {(socket.protocol, socket.port) for socket in open_now}

@@ -62,7 +62,7 @@ def exchangers(site: Site, domain: str) -> list[str]:
 
 @check(
     "T-8",
-    N_("Mail for elsewhere goes to the MX with the lowest preference, as it was written"),
+    N_("Mail for elsewhere goes to the MX with the lowest preference, or to the smarthost, as it was written"),
     step=3,
     tier="quick",
     mutates=True,
@@ -78,11 +78,20 @@ def test_outbound_takes_the_preferred_mx(smtp: Callable[..., Session], site: Sit
     sent, got = sent_out(smtp, sink, alice.address, f"friend@{domain}", 20)
     assert_same(sent, got.data, _("the sink"))
     assert (got.mail_from, got.rcpt_to) == (alice.address, (f"friend@{domain}",)), got
-    first = exchangers(site, domain)[0]
+    relayhost = str(site.mail.get("mail_relayhost") or "")
+    first = relay_name(relayhost) if relayhost else exchangers(site, domain)[0]
     assert got.address in addresses_of(site, first), _("{address} received it, which is not {name}.").format(
         address=got.address, name=first
     )
     assert got.helo == site.hostname, _("The host called itself {name}.").format(name=got.helo)
+    if relayhost:
+        assert got.login == (site.mail.get("mail_relayhost_username") or None), got.login
+        assert got.tls or site.mail.get("mail_relayhost_tls") == "may", _("The smarthost was talked to without TLS.")
+
+
+def relay_name(relayhost: str) -> str:
+    """The host's name in a relayhost as Postfix writes it: `[smtp.example.net]:587`, `smtp.example.net`."""
+    return relayhost.removeprefix("[").partition("]")[0].partition(":")[0]
 
 
 @check(
@@ -91,7 +100,7 @@ def test_outbound_takes_the_preferred_mx(smtp: Callable[..., Session], site: Sit
     step=3,
     mutates=True,
     vantage="loopback",
-    needs=["peer"],
+    needs=["peer", "direct"],
     clauses=[rfc(5321, "5.1", "4.5.4.1")],
     setting="postfix_main_cf: smtp_connect_timeout",
     remedy=QUEUE,

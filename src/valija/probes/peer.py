@@ -14,7 +14,10 @@ from valija.probes.routes import TIMEOUT_SECONDS, Tunnel
 
 @dataclass(frozen=True)
 class Received:
-    """One message in the sink: on which of the peer's addresses, from whom, with its octets as they came."""
+    """One message in the sink: on which of the peer's addresses, from whom, with its octets as they came.
+
+    `tls` is the version or None for clear text, `login` the name that the client authenticated with, or None.
+    """
 
     seq: int
     address: str
@@ -23,6 +26,9 @@ class Received:
     mail_from: str
     rcpt_to: tuple[str, ...]
     data: bytes
+    port: int = 25
+    tls: str | None = None
+    login: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class Peer:
                 str(item["mail_from"]),
                 tuple(item["rcpt_to"]),
                 base64.b64decode(item["data_base64"]),
+                int(item.get("port", 25)),
+                item.get("tls"),
+                item.get("login"),
             )
             for item in answer
         ]

@@ -88,3 +88,9 @@ def test_the_checks_reach_the_host_as_ansible_does() -> None:
 def test_listeners_carry_their_role() -> None:
     [listener] = prove_site.listeners({"postfix": [{"port": 25, "service": "smtp", "programs": ["master"]}]})
     assert listener["role"] == "postfix" and listener["address"] == "any" and listener["protocol"] == "tcp"
+
+
+def test_the_peer_s_password_stays_on_the_control_node() -> None:
+    assert prove_site.peer_block({}) is None
+    peer = {"api": "http://198.51.100.2:8025", "smarthost": {"password": "x"}}
+    assert prove_site.peer_block(peer) == {"api": "http://198.51.100.2:8025"}
