@@ -42,7 +42,7 @@ def documented(kind: str) -> dict[str, Any]:
     """What `ansible-doc` says of all the names of a kind."""
     names = [f"{COLLECTION}.{name}" for name in NAMES[kind]]
     run = subprocess.run(
-        [BIN / "ansible-doc", "--json", "--no-fail-on-errors", "-t", kind, *names],
+        [BIN / "ansible-doc", "--json", "-t", kind, *names],
         cwd="/",
         capture_output=True,
         text=True,
@@ -58,7 +58,6 @@ def documented(kind: str) -> dict[str, Any]:
 )
 def test_every_plugin_is_documented(kind: str, name: str) -> None:
     entry = documented(kind)[f"{COLLECTION}.{name}"]
-    assert "error" not in entry, entry
     assert entry["doc"]["short_description"]
     assert entry["doc"]["description"]
     assert all(option["description"] for option in entry["doc"].get("options", {}).values())
