@@ -49,6 +49,7 @@ class Record:
     plays: int = 0
     empty_plays: int = 0
     tallies: dict[str, Counter[str]] = field(default_factory=dict)
+    changed_tasks: dict[str, list[str]] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     diffs: list[Event] = field(default_factory=list)
     calls: list[Event] = field(default_factory=list)
@@ -76,6 +77,7 @@ class Record:
         tally[event["status"]] += 1
         if event["changed"]:
             tally["changed"] += 1
+            self.changed_tasks.setdefault(event["host"], []).append(event["task"])
         if event["status"] in ("failed", "unreachable") and not event["ignored"]:
             unreachable = event["status"] == "unreachable"
             self.failures.append(Failure(event["host"], event["task"], event["msg"], event.get("refused"), unreachable))

@@ -26,7 +26,10 @@ def outcome_data(outcome: Outcome, *, diffs: bool = False) -> dict[str, Any]:
         "exit_code": outcome.exit_code,
         "seconds": round(outcome.seconds, 1),
         "changed": outcome.changed,
-        "hosts": {host: dict(tally) for host, tally in sorted(outcome.record.tallies.items())},
+        "hosts": {
+            host: dict(tally) | {"changed_tasks": outcome.record.changed_tasks.get(host, [])}
+            for host, tally in sorted(outcome.record.tallies.items())
+        },
         "remote_calls": outcome.remote_calls,
         "failures": [
             {"host": one.host, "task": one.task, "refused": one.refused, "findings": one.message.splitlines()}

@@ -143,9 +143,9 @@ def valija(*arguments: str, environment: dict[str, str] | None = None, timeout: 
 
 
 def summary_of(run: Run) -> dict[str, Any]:
-    """The JSON object that a verb prints with --json."""
-    start = run.output.index("{")
-    summary: dict[str, Any] = json.loads(run.output[start:])
+    """The JSON object that a verb prints with --json, after the progress."""
+    start = run.output.index("\n{\n" if not run.output.startswith("{") else "{")
+    summary: dict[str, Any] = json.JSONDecoder().raw_decode(run.output[start:].lstrip())[0]
     return summary
 
 

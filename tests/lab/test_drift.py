@@ -45,5 +45,5 @@ def test_drift_alone_is_found_and_mended(converged: LabSite, drift: str) -> None
     host.sh(DRIFT[drift])
     run = converged.valija("apply", "--json")
     assert run.code == 0, run.output
-    assert summary_of(run)["hosts"][host.name]["changed"] >= 1
+    assert summary_of(run)["changed"] >= 1
     assert host.managed_state() == before
