@@ -89,6 +89,13 @@ class Connection(Session):
             raise GarbledError(reply.raw[-1][:80].decode("ascii", "backslashreplace").strip())
         return replace(reply, lines=tuple(scrubbed(line, self.secrets) for line in reply.lines))
 
+    def command(self, line: str | bytes) -> Reply:
+        """Send one line and read the reply; raises ClosedError also when the line could not be sent."""
+        reply = super().command(line)
+        if reply.closed:
+            raise ClosedError
+        return reply
+
     def ask(self, stage: str, line: str) -> Reply:
         """Send one line and read the reply."""
         self.course.stage = stage

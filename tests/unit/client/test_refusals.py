@@ -27,6 +27,7 @@ from valija.client import (
     send,
 )
 from valija.client.advice import REFUSALS, remedy
+from valija.client.connection import ClosedError, Connection, Course
 from valija.errors import InputError
 from valija.probes.smtp import Reply
 
@@ -347,6 +348,22 @@ def test_a_closed_connection_is_told(replies: list[bytes]) -> None:
         found = problem(message(), plain(server))
     assert found.kind is Kind.LATER
     assert "closed the connection" in found.words
+
+
+def test_a_line_that_cannot_be_sent_is_a_closed_connection() -> None:
+    with Scripted([*HELLO, b""]).listening() as server:
+        connection = Connection(plain(server), Course(), timeout=5)
+        assert connection.sock
+        connection.sock.shutdown(socket.SHUT_WR)
+        with pytest.raises(ClosedError):
+            connection.ask("sender", "MAIL FROM:<>")
+        connection.close()
+
+
+def test_a_handshake_that_is_not_answered_is_told(ca_file: Path) -> None:
+    with Scripted([b""], silent=True).listening() as server:
+        found = problem(message(), Server("localhost", server.port, Security.TLS, ca_file), timeout=0.3)
+    assert "within 0.3 s: the TLS handshake" in found.words
 
 
 @pytest.mark.parametrize("silent", [True, False])

@@ -190,7 +190,7 @@ def test_the_ways_to_log_in(
     assert result.exit_code == 0
     assert line in commands(server)
     shown = str(result.transcript)
-    for secret in ("right horse", "cmlnaHQgaG9yc2U=", "AGFsaWNl", "dXNlcj1hb"):
+    for secret in ("right horse", "cmlnaHQgaG9yc2U=", "AGFsaWNl", "YWxpY2U=", "dXNlcj1hb"):
         assert secret not in shown
 
 
