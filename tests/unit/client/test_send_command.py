@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from valija.client import credentials
 from valija.commands import send
 from valija.errors import InputError
 
@@ -24,7 +25,7 @@ LETTER = ("--from", "alice@example.org", "--to", "bob@example.net", "--subject",
 
 @pytest.fixture(autouse=True)
 def no_secrets_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (send.PASSWORD_VARIABLE, send.TOKEN_VARIABLE):
+    for name in (credentials.PASSWORD_VARIABLE, credentials.TOKEN_VARIABLE):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -149,7 +150,7 @@ def test_where_the_secret_comes_from(
 def test_the_password_is_asked_for_at_the_terminal(
     secure: tuple[Running, tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send, "can_ask", lambda: True)
+    monkeypatch.setattr(credentials, "can_ask", lambda: True)
     done = valija(*secure[1], "--body", "T", "--user", "alice", text="right horse\n")
     assert done.return_value == 0, done.output
     assert "Password of alice at localhost:" in done.stderr
@@ -172,7 +173,7 @@ def test_a_refused_login_has_its_exit_code(
     ca_file: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(send.PASSWORD_VARIABLE, "wrong horse")
+    monkeypatch.setenv(credentials.PASSWORD_VARIABLE, "wrong horse")
     server = start(starttls=context, refuses={"AUTH": reply})
     options = ("--server", f"localhost:{server.port}", "--ca-file", str(ca_file), *LETTER)
     done = valija(*options, "--body", "T", "--user", "alice")
@@ -256,7 +257,7 @@ TEXT = ["--body", "T"]
 def test_what_is_wrong_is_said_before_anything_is_sent(
     options: list[str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(send, "can_ask", lambda: False)
+    monkeypatch.setattr(credentials, "can_ask", lambda: False)
     done = valija(*options)
     assert isinstance(done.exception, InputError), done.output
     with pytest.raises(InputError, match=words):
