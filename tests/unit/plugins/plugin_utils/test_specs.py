@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,43 @@ def test_every_profile_says_the_same_things() -> None:
     assert sorted(profiles) == sorted(f"__mail_profile_{choice}" for choice in choices)
     assert len({frozenset(profile) for profile in profiles.values()}) == 1
     assert profiles["__mail_profile_tutorial"]["inet_protocols"] == "ipv4"
+
+
+FILED = GOOD + "mail_accounts_file: accounts.csv\n"
+
+
+def test_the_rows_of_the_accounts_file_are_judged_with_the_list(told: Told, tmp_path: Path) -> None:
+    rows = "name,password,aliases\nbob,correct horse,al\nalice,correct horse,\nCarol,correct horse,al\nbob,short,\n"
+    (tmp_path / "accounts.csv").write_text(rows, encoding="utf-8")
+    lines = told(FILED)
+    assert [line.split(": ")[:3] for line in lines] == [
+        ["accounts.csv:3", "name", "is there twice"],
+        ["accounts.csv:4", "aliases[0]", "is there twice"],
+        ["accounts.csv:4", "name", "has upper-case letters"],
+        ["accounts.csv:5", "name", "is there twice"],
+        ["accounts.csv:5", "password", "is shorter than 8 characters. Set a longer password."],
+    ]
+    assert "It is mail_accounts[0] already" in lines[0]
+    assert "It is line 2 of mail_accounts_file already" in lines[3]
+
+
+def test_an_accounts_file_that_cannot_be_read_is_told_where_it_is_named(told: Told) -> None:
+    (line,) = told(FILED)
+    assert line.startswith(
+        "group_vars/all/mail.yml:5: mail_accounts_file: names a file that cannot be read (No such file"
+    )
+
+
+def test_aliases_may_lead_to_accounts_of_the_file(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "accounts.csv").write_text("name,password\nbob,correct horse\n", encoding="utf-8")
+    assert told(FILED + "mail_aliases: {info: bob}\n") == []
+
+
+def test_a_table_with_thousands_of_faults_is_told_in_part_and_soon(told: Told, tmp_path: Path) -> None:
+    rows = "".join(f"user{number},short,\n" for number in range(10_000))
+    (tmp_path / "accounts.csv").write_text(f"name,password,aliases\n{rows}", encoding="utf-8")
+    begun = time.process_time()
+    lines = told(FILED)
+    assert time.process_time() - begun < 5
+    assert len(lines) == 201
+    assert lines[-1] == "... and 9800 findings more."

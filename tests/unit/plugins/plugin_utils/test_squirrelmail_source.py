@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.valija.mailserver.plugins.plugin_utils import squirrelmail_source
 from ansible_collections.valija.mailserver.plugins.plugin_utils.squirrelmail_source import SourceError, obtain
-from test_squirrelmail_tree import SOURCE
+
+from .test_squirrelmail_tree import SOURCE
 
 
 @pytest.fixture(autouse=True)
