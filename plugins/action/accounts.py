@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.valija.mailserver.plugins.module_utils.account import read_accounts
+from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file
 from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import run_when_free
 
 # How many of many names a line shows.
@@ -24,6 +25,7 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset(
         {
             "accounts",
+            "accounts_file",
             "group",
             "home",
             "password_policy",
@@ -42,15 +44,17 @@ class ActionModule(ActionBase):
         wanted = self._task.args.get("accounts")
         if not isinstance(wanted, list):
             raise AnsibleActionFail("accounts: a list of accounts is needed")
+        file = accounts_file.load(str(self._task.args.get("accounts_file") or ""), variables, self._loader)
         try:
-            text = json.dumps(wanted)
+            text = json.dumps([*wanted, *file.accounts])
         except TypeError as error:
             raise AnsibleActionFail(f"accounts: {error}") from error
         _, refusals = read_accounts(json.loads(text))
-        if refusals:
-            lines = [f"mail_accounts: {refusal}" for refusal in refusals]
+        if refusals or file.findings:
+            lines = [finding.text for finding in file.findings] + [f"mail_accounts: {refusal}" for refusal in refusals]
             return {**result, "failed": True, "msg": "\n".join(lines), "valija_refused": "inventory"}
-        answer = run_when_free(self, "accounts", {**self._task.args, "accounts": text}, variables)
+        args = {name: value for name, value in self._task.args.items() if name != "accounts_file"}
+        answer = run_when_free(self, "accounts", {**args, "accounts": text}, variables)
         self._say(answer, str(variables.get("inventory_hostname", "")))
         return {**result, **answer}
 
@@ -61,5 +65,5 @@ class ActionModule(ActionBase):
         unlisted = answer.get("unlisted", [])
         if unlisted:
             names = ", ".join(unlisted[:SHOWN_NAMES]) + (" ..." if len(unlisted) > SHOWN_NAMES else "")
-            text = f"left alone, for they are not in mail_accounts: {names} ({len(unlisted)} in all)"
+            text = f"left alone, for they are not in the site: {names} ({len(unlisted)} in all)"
             display.display(f"{host}: {text}", color="yellow")

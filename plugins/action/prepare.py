@@ -43,7 +43,7 @@ class ActionModule(ActionBase):
         if set(roles) <= set(covered):
             return result
         try:
-            findings = specs.findings(roles, variables, self._templar)
+            findings = specs.findings(roles, variables, self._templar, self._loader)
             if findings:
                 raise Refused("inventory", findings)
             if not boolean(self._task.args.get("inventory_only", False)):

@@ -1,39 +1,45 @@
-"""Rules about `mail_accounts` that a specification cannot say."""
+"""Rules about `mail_accounts` and the rows of `mail_accounts_file` that a specification cannot say."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, not_text
+from ansible_collections.valija.mailserver.plugins.module_utils.account_rows import NAME, AccountRows
+from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, not_text, path_name
 from ansible_collections.valija.mailserver.plugins.module_utils.hashing import is_password_hash
 from ansible_collections.valija.mailserver.plugins.module_utils.site_names import account_problem
 
 PASSWORD_CHARACTERS = 8
 
 
-def account_list(values: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
-    """The accounts that have the right form at all, each with its position in the list."""
-    accounts = values.get("mail_accounts")
-    if not isinstance(accounts, list):
-        return []
-    return [(position, account) for position, account in enumerate(accounts) if isinstance(account, dict)]
+def account_list(values: dict[str, Any]) -> list[tuple[Steps, dict[str, Any]]]:
+    """The accounts that have the right form at all, each with its path: those of the list, then those of the file.
+
+    `mail_accounts_file` is looked at where it stands for the file's content.
+    """
+    accounts, file = values.get("mail_accounts"), values.get(NAME)
+    listed: list[tuple[Steps, dict[str, Any]]] = [
+        (("mail_accounts", position), account)
+        for position, account in enumerate(accounts if isinstance(accounts, list) else [])
+        if isinstance(account, dict)
+    ]
+    return listed + [((NAME, row.line), row.account) for row in (file.rows if isinstance(file, AccountRows) else ())]
 
 
 def check_accounts(values: dict[str, Any]) -> list[Finding]:
     """Names, secrets and shells of each account, and names that stand twice."""
     findings: list[Finding] = []
-    first: dict[str, int] = {}
-    for position, account in account_list(values):
-        path: Steps = ("mail_accounts", position)
+    first: dict[str, Steps] = {}
+    for path, account in account_list(values):
         findings += _check_name(path, account, first)
         findings += _check_secret(path, account)
         findings += _check_person(path, account)
     return findings
 
 
-def _check_name(path: Steps, account: dict[str, Any], first: dict[str, int]) -> list[Finding]:
-    name = account.get("name")
+def _check_name(path: Steps, account: dict[str, Any], first: dict[str, Steps]) -> list[Finding]:
+    name, account_path = account.get("name"), path
     path = (*path, "name")
     if name is None:
         return []
@@ -45,13 +51,16 @@ def _check_name(path: Steps, account: dict[str, Any], first: dict[str, int]) -> 
     verdict = account_problem(name)
     if verdict:
         return [Finding(path, name, *verdict)]
-    position = path[1]
-    assert isinstance(position, int)
     if name in first:
-        remedy = f"It is mail_accounts[{first[name]}] already: remove one, or give it another name."
+        remedy = f"It is {_place(first[name])} already: remove one, or give it another name."
         return [Finding(path, name, "is there twice", remedy)]
-    first[name] = position
+    first[name] = account_path
     return []
+
+
+def _place(path: Steps) -> str:
+    """Where an account stands, in words."""
+    return f"line {path[1]} of {NAME}" if path[0] == NAME else path_name(path)
 
 
 def _check_secret(path: Steps, account: dict[str, Any]) -> list[Finding]:

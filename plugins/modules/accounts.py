@@ -37,6 +37,14 @@ options:
     type: list
     elements: dict
     required: true
+  accounts_file:
+    description:
+      - >-
+        A file on the control node with more accounts, CSV with a header or JSON Lines, for lists too long for YAML. A
+        relative path counts from the folder of the inventory. Its values are taken as they stand, never as templates.
+      - In CSV an empty cell is a key that is not given, and several C(aliases) are separated by spaces.
+    type: path
+    default: ""
   group:
     description: The group of Valija's accounts; a system group, made when it is missing.
     type: str
@@ -94,6 +102,7 @@ EXAMPLES = """
 - name: Bring the accounts to what the site asks for
   valija.mailserver.accounts:
     accounts: "{{ mail_accounts }}"
+    accounts_file: "{{ mail_accounts_file }}"
     password_policy: "{{ mail_password_policy }}"
 
 - name: Remove a probe account and its mail, and nothing else

@@ -6,8 +6,11 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
-from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, shown
+from ansible.parsing.dataloader import DataLoader
+from ansible_collections.valija.mailserver.plugins.module_utils import account_rows
+from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, path_name, shown
 from ansible_collections.valija.mailserver.plugins.module_utils.site import check_site
+from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file
 from ansible_collections.valija.mailserver.plugins.plugin_utils.places import Place, as_written, find, home, place_of
 from ansible_collections.valija.mailserver.plugins.plugin_utils.resolve import (
     UNRESOLVED,
@@ -32,7 +35,11 @@ from ansible_collections.valija.mailserver.plugins.plugin_utils.spec_rules impor
 PREFIXES = ("mail_", "accounts_", "postfix_", "courier_", "apache_", "squirrelmail_")
 
 
-def findings(roles: list[str], task_vars: dict[str, Any], templar: Any) -> list[str]:
+# A list with more faults than this is told up to here: the first ones mostly explain the others.
+SHOWN_FINDINGS = 200
+
+
+def findings(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: DataLoader | None = None) -> list[str]:
     """What is wrong with the variables of one host, for these roles (short names) of the collection.
 
     One line each, `FILE:LINE: NAME: problem: VALUE. Remedy.`, in the order of the files; empty when all is well.
@@ -49,13 +56,26 @@ def findings(roles: list[str], task_vars: dict[str, Any], templar: Any) -> list[
     by_spec = [
         finding for name in values if name in own for finding in check_value((name,), values[name], options[name])
     ]
+    file = _accounts_file(values, task_vars, loader)
     unknown_keys = [finding for finding in by_spec if finding.problem == NOT_KNOWN]
-    judged = [*unknown_keys, *check_site(with_placeholders(values)), *by_spec]
+    site = {**with_placeholders(values), account_rows.NAME: file}
+    judged = [*unknown_keys, *file.findings, *check_site(site), *by_spec]
     for finding in _first_of_each(judged, primary + derived):
         (primary if finding.path[0] in own else derived).append(finding)
 
     told = primary or derived or _left_over(options, values)
-    return [text for _, text in sorted(_line(finding, values, task_vars, options) for finding in told)]
+    lines = [text for _, text in sorted(_line(finding, values, task_vars, options) for finding in told)]
+    if len(lines) > SHOWN_FINDINGS:
+        lines[SHOWN_FINDINGS:] = [f"... and {len(lines) - SHOWN_FINDINGS} findings more."]
+    return lines
+
+
+def _accounts_file(
+    values: dict[str, Any], task_vars: dict[str, Any], loader: DataLoader | None
+) -> account_rows.AccountRows:
+    """The content of the accounts file, as far as one is named."""
+    name = values.get(account_rows.NAME)
+    return accounts_file.load(name if isinstance(name, str) else "", task_vars, loader or DataLoader())
 
 
 def _resolve_all(
@@ -109,14 +129,22 @@ def _unknown_names(task_vars: dict[str, Any], defaults: dict[str, Any]) -> list[
 
 def _first_of_each(judged: list[Finding], before: list[Finding]) -> list[Finding]:
     """One finding a value: those before win, then the first; nothing about what holds or lies in a failed value."""
-    taken: list[Steps] = [finding.path for finding in before]
+    taken: set[Steps] = set()
+    holders: set[Steps] = set()
+
+    def take(path: Steps) -> None:
+        taken.add(path)
+        holders.update(path[:depth] for depth in range(1, len(path)))
+
+    for finding in before:
+        take(finding.path)
     kept: list[Finding] = []
     for finding in judged:
         path = finding.path
-        if any(path == other[: len(path)] or other == path[: len(other)] for other in taken):
+        if path in holders or any(path[:depth] in taken for depth in range(1, len(path) + 1)):
             continue
         kept.append(finding)
-        taken.append(path)
+        take(path)
     return kept
 
 
@@ -134,6 +162,8 @@ def _line(
 ) -> tuple[tuple[str, int], str]:
     """The finding as it is told, with what sorts it by file and line."""
     name = str(finding.path[0])
+    if name == account_rows.NAME and len(finding.path) > 1:
+        return _row_line(finding, values, task_vars)
     resolved = len(finding.path) > 1 and name in values and values[name] is not UNRESOLVED
     where = find(finding.path, {**task_vars, name: values[name]} if resolved else task_vars)
     if where.in_our_roles or (finding.problem == NOT_SET and len(finding.path) == 1):
@@ -144,6 +174,15 @@ def _line(
         said = _said(value, where, finding.path)
         text = f"{finding.name}: {finding.problem}: {said}. {finding.remedy}"
     return (str(where.file or ""), where.line), f"{where}: {text}"
+
+
+def _row_line(finding: Finding, values: dict[str, Any], task_vars: dict[str, Any]) -> tuple[tuple[str, int], str]:
+    """A finding about a line of the accounts file, `FILE:LINE: KEY: problem: VALUE. Remedy.`"""
+    line, key = int(finding.path[1]), path_name(finding.path[2:])
+    where = Place(accounts_file.path_of(values[account_rows.NAME], task_vars), line)
+    value = "" if finding.value is None else f": {shown(finding.value)}"
+    text = f"{key or 'the line'}{':' if key else ''} {finding.problem}{value}. {finding.remedy}"
+    return (str(where.file), line), f"{where}: {text}"
 
 
 def _said(value: object, where: Place, path: Steps) -> str:

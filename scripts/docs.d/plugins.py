@@ -1,4 +1,4 @@
-"""Modules, filters and the callback, from their DOCUMENTATION, as `ansible-doc` reads it."""
+"""Modules, filters, lookups and the callback, from their DOCUMENTATION, as `ansible-doc` reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from markdown import options, paragraphs, prose, table
 
 COLLECTION = "valija.mailserver"
-KINDS = {"module": "Modules", "filter": "Filters", "callback": "Callback"}
+KINDS = {"module": "Modules", "filter": "Filters", "lookup": "Lookups", "callback": "Callback"}
 
 
 def page() -> str:

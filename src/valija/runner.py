@@ -22,6 +22,9 @@ from valija.progress import EventFile, Failure, Progress, Record, make_progress
 
 CALLBACK = "valija.mailserver.events"
 
+# Files that may lie beside hosts.yml and are no inventory (mail_accounts_file).
+TABLES = r"\.(csv|jsonl|ndjson)$"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -103,11 +106,12 @@ def playbook_environment(
     if "ANSIBLE_CONFIG" not in result and (config := site_config(inventory)):
         result["ANSIBLE_CONFIG"] = str(config)
     if verbosity:
-        enabled = result.get("ANSIBLE_CALLBACKS_ENABLED") or enabled_callbacks(result.get("ANSIBLE_CONFIG"))
+        enabled = result.get("ANSIBLE_CALLBACKS_ENABLED") or setting(result.get("ANSIBLE_CONFIG"), "callbacks_enabled")
         names = [name.strip() for name in enabled.split(",") if name.strip()]
         result["ANSIBLE_CALLBACKS_ENABLED"] = ",".join([*names, CALLBACK])
     else:
         result["ANSIBLE_STDOUT_CALLBACK"] = CALLBACK
+    result = {**result, **ignoring_tables(result)}
     # A broken inventory is an error, never an empty one; and lines come when they are written.
     result["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "true"
     result["PYTHONUNBUFFERED"] = "1"
@@ -125,14 +129,21 @@ def site_config(inventory: Sequence[str]) -> Path | None:
     return None
 
 
-def enabled_callbacks(config: str | None) -> str:
-    """The callbacks that an ansible.cfg enables; they stay enabled beside ours."""
+def ignoring_tables(environment: Mapping[str, str]) -> dict[str, str]:
+    """What keeps Ansible from reading a table of accounts in the inventory's folder as a list of hosts."""
+    name = "ANSIBLE_INVENTORY_IGNORE_REGEX"
+    own = environment.get(name) or setting(environment.get("ANSIBLE_CONFIG"), "inventory_ignore_patterns")
+    return {name: ",".join([*filter(None, [own]), TABLES])}
+
+
+def setting(config: str | None, name: str) -> str:
+    """One of the [defaults] of an ansible.cfg; empty when it is not set."""
     parser = configparser.RawConfigParser(strict=False, inline_comment_prefixes=(";",))
     try:
         parser.read(config or [])
     except configparser.Error:
         return ""
-    return parser.get("defaults", "callbacks_enabled", fallback="")
+    return parser.get("defaults", name, fallback="")
 
 
 def shown_command(command: Sequence[str], environment: Mapping[str, str]) -> str:

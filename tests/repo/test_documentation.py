@@ -32,6 +32,7 @@ def filters() -> list[str]:
 NAMES = {
     "module": sorted({*stems("modules"), *stems("action")}),
     "filter": filters(),
+    "lookup": stems("lookup"),
     "callback": stems("callback"),
     "role": sorted(path.name for path in (ROOT / "roles").iterdir()),
 }
@@ -54,7 +55,7 @@ def documented(kind: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(kind, name) for kind in ("module", "filter", "callback") for name in NAMES[kind]]
+    ("kind", "name"), [(kind, name) for kind in ("module", "filter", "lookup", "callback") for name in NAMES[kind]]
 )
 def test_every_plugin_is_documented(kind: str, name: str) -> None:
     entry = documented(kind)[f"{COLLECTION}.{name}"]

@@ -72,6 +72,7 @@ def test_the_interpreters_programs_come_first_and_our_callback_keeps_the_output_
         "PATH": f"{Path(sys.executable).parent}:/bin",
         "ANSIBLE_STDOUT_CALLBACK": "valija.mailserver.events",
         "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true",
+        "ANSIBLE_INVENTORY_IGNORE_REGEX": runner.TABLES,
         "PYTHONUNBUFFERED": "1",
         "VALIJA_EVENTS": "/x/events",
     }
@@ -119,3 +120,10 @@ FAILED = Failure("h0", "t", "m")
 )
 def test_the_exit_code_tells_wrong_input_from_a_failed_host(code: int, seen: Record, expected: int) -> None:
     assert runner.verdict(code, seen) == expected
+
+
+def test_a_table_of_accounts_beside_the_hosts_is_no_inventory(site: Path) -> None:
+    (site / "accounts.csv").write_text("name,password\nalice,secret words\n")
+    (site / "ansible.cfg").write_text("[defaults]\ninventory_ignore_patterns = old\n")
+    environment = runner.playbook_environment([str(site)], Path("e"), environment={})
+    assert environment["ANSIBLE_INVENTORY_IGNORE_REGEX"] == rf"old,{runner.TABLES}"
