@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         names = [name for name in role_specs.options_of("mail") if name in ours or name in variables]
         mail = {name: value(name) for name in names}
         roles = [
-            role for role in prove_site.ROLES if role != "squirrelmail" or mail.get("mail_webmail") == "squirrelmail"
+            role for role in prove_site.ROLES if role not in prove_site.WEBMAILS or role == mail.get("mail_webmail")
         ]
         declared = {role: value(f"__{role}_listens") for role in roles if f"__{role}_listens" in ours}
         try:

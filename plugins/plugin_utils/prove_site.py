@@ -9,7 +9,10 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ROLES = ("mail", "accounts", "postfix", "courier", "apache", "squirrelmail")
+ROLES = ("mail", "accounts", "postfix", "courier", "apache", "squirrelmail", "roundcube")
+
+# Of these, the one that mail_webmail names.
+WEBMAILS = ("squirrelmail", "roundcube")
 
 PROBES = ("valija-probe", "valija-probe-2", "valija-probe-3")
 

@@ -11,7 +11,7 @@ from markdown import options, paragraphs, table
 
 ROLES = Path(__file__).parents[2] / "roles"
 # In the order of the play; a role that is not named here comes last.
-ORDER = ("mail", "accounts", "postfix", "courier", "apache", "squirrelmail")
+ORDER = ("mail", "accounts", "postfix", "courier", "apache", "squirrelmail", "roundcube")
 _REFERENCE = re.compile(r"\{\{ (mail_\w+) \}\}")
 
 

@@ -25,7 +25,7 @@ _FURTHER = (
     ("mail_aliases", "More names: {info: [alice], sales@example.net: [bob, carol@example.com]}.", "{}"),
     ("mail_relayhost", "A smarthost, where the provider blocks port 25: '[smtp.example.net]:587'.", '""'),
     ("mail_message_size_mib", "The largest message, attachments included.", "25"),
-    ("mail_webmail", "squirrelmail or none.", "squirrelmail"),
+    ("mail_webmail", "squirrelmail, roundcube or none.", "squirrelmail"),
 )
 
 

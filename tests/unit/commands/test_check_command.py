@@ -124,7 +124,7 @@ def test_a_missing_inventory_is_named(tmp_path: Path) -> None:
 
 def test_a_value_of_the_command_line_is_told_with_its_place(tmp_path: Path) -> None:
     answer = check(good_site(tmp_path / "site"), "-e", "mail_webmail=roundcub", where=tmp_path)
-    assert "mail_webmail: is not one of squirrelmail, none: 'roundcub'" in answer.output
+    assert "mail_webmail: is not one of squirrelmail, roundcube, none: 'roundcub'" in answer.output
     assert "-e" in answer.output.split(":")[0]
 
 
