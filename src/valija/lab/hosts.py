@@ -15,9 +15,9 @@ from valija.lab.engine import IMAGE_LABEL, attempt, docker, inspect, label_optio
 from valija.lab.images import APT_CACHE, apt_volume
 from valija.lab.state import Place
 from valija.messages import _
+from valija.probes import wait
 
 BOOT_SECONDS = 90
-POLL_SECONDS = 0.25
 
 # Of a container: its state, and what cannot be changed once it is made.
 DESCRIPTION = (
@@ -106,43 +106,48 @@ def run(container: str, script: str, *, seconds: float = 120) -> str:
 
 def wait_for_boot(container: str) -> None:
     """Wait until systemd has started all that it can."""
-    deadline = time.monotonic() + BOOT_SECONDS
     state = ""
-    while time.monotonic() < deadline:
+
+    def settled() -> bool:
+        nonlocal state
         state = attempt("exec", container, "systemctl", "is-system-running").stdout.decode().strip()
-        # Degraded is a host with a failed unit: a mail service without its configuration, or one that a test broke.
-        if state in ("running", "degraded"):
-            return
         if inspect("container", container, "{{.State.Running}}") != "true":
             log = attempt("logs", "--tail", "3", container)
             words = (log.stdout + log.stderr).decode(errors="replace").strip()
             raise ValijaError(
                 _("{container} stopped while it started: {words}").format(container=container, words=words)
             )
-        time.sleep(POLL_SECONDS)
-    raise ValijaError(
-        _("{container} did not start within {seconds} s; systemd says: {state}").format(
-            container=container, seconds=BOOT_SECONDS, state=state or _("nothing")
-        )
-    )
+        # Degraded is a host with a failed unit: a mail service without its configuration, or one that a test broke.
+        return state in ("running", "degraded")
+
+    try:
+        wait.until(settled, within=BOOT_SECONDS)
+    except wait.TooLateError:
+        raise ValijaError(
+            _("{container} did not start within {seconds} s; systemd says: {state}").format(
+                container=container, seconds=BOOT_SECONDS, state=state or _("nothing")
+            )
+        ) from None
 
 
 def wait_for_greeting(address: str, port: int, expect: bytes) -> None:
     """Wait until a service greets with these bytes; an empty `expect` asks for a connection alone."""
-    deadline = time.monotonic() + BOOT_SECONDS
-    while time.monotonic() < deadline:
+
+    def greeted() -> bool:
         try:
             with socket.create_connection((address, port), timeout=2) as connection:
-                if not expect or connection.recv(256).startswith(expect):
-                    return
+                return not expect or connection.recv(256).startswith(expect)
         except OSError:
-            pass
-        time.sleep(POLL_SECONDS)
-    raise ValijaError(
-        _("{address} does not answer on port {port} within {seconds} s.").format(
-            address=address, port=port, seconds=BOOT_SECONDS
-        )
-    )
+            return False
+
+    try:
+        wait.until(greeted, within=BOOT_SECONDS)
+    except wait.TooLateError:
+        raise ValijaError(
+            _("{address} does not answer on port {port} within {seconds} s.").format(
+                address=address, port=port, seconds=BOOT_SECONDS
+            )
+        ) from None
 
 
 def cgroup_mount(proc_mounts: str | None = None) -> str:
