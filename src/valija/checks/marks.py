@@ -8,8 +8,14 @@ from typing import Any, Literal
 
 import pytest
 
+from valija.messages import N_
+
 Tier = Literal["quick", "full", "slow"]
 Vantage = Literal["outside", "stranger", "loopback", "host"]
+
+# Remedies that many checks share.
+APPLY = N_("Run `valija apply --tags postfix`, then look at `postconf -n` on the host for a setting of your own.")
+LOOK = N_("Look at `mailq` and `journalctl SYSLOG_FACILITY=2` on the host: they say where the message is and why.")
 
 TIERS: tuple[Tier, ...] = ("quick", "full", "slow")
 

@@ -58,7 +58,7 @@ def test_a_red_check_says_what_was_wrong_the_clause_and_what_to_do(tmp_path: Pat
     assert done.returncode == 1, done.stdout + done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     [check] = results["checks"]
-    assert (check["id"], check["outcome"], check["behaviour"]) == ("A-05", "failed", "session")
+    assert (check["id"], check["outcome"], check["behaviour"]) == ("A-05", "failed", "greeting")
     assert check["clauses"] == ["RFC 5321 sections 4.1.1.1, F.3"]
     assert "127.0.0.1 port 25 does not answer" in check["message"]
     assert "clause: RFC 5321" in done.stdout
