@@ -1,4 +1,6 @@
-"""`mail_accounts` in the files of a site, edited in place: what is not edited stays byte for byte, comments included.
+"""The accounts in the files of a site, edited in place: what is not edited stays byte for byte, comments included.
+
+This module finds the files, and edits `mail_accounts` in YAML; `account_table` edits the table of `mail_accounts_file`.
 
 YAML's own parser tells where a value stands in the text; only that place is rewritten.
 """
@@ -6,16 +8,16 @@ YAML's own parser tells where a value stands in the text; only that place is rew
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.valija.mailserver.plugins.module_utils.account_rows import NAME
 
 from valija import inventory_files
+from valija.account_table import AccountTable
 from valija.errors import InputError
 from valija.messages import _
 
@@ -29,52 +31,90 @@ class AccountFile:
     path: Path
     text: str
 
+    key = KEY
+
     @property
     def names(self) -> list[str]:
         """The names of the accounts in the list."""
         found = [_value_of(item, "name") for item in _items(self.text)]
         return [node.value for node in found if isinstance(node, yaml.ScalarNode)]
 
+    def with_account(self, account: Mapping[str, str]) -> str:
+        """The text with one more account at the end of the list."""
+        return with_account(self.text, account)
+
+    def with_password_hash(self, name: str, made: str) -> str:
+        """The text with another password for an account."""
+        return with_password_hash(self.text, name, made)
+
     def write(self, text: str) -> None:
-        """Put another text in place of this one, in one step; owner's mode stays."""
-        mode = self.path.stat().st_mode
-        descriptor, temporary = tempfile.mkstemp(dir=self.path.resolve().parent, prefix=f".{self.path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(self.path.resolve())
+        """Put another text in place of this one, in one step."""
+        inventory_files.replace(self.path, text)
 
 
 def account_files(inventory: Sequence[str]) -> list[AccountFile]:
     """The files of a site that set `mail_accounts`. InputError when one cannot be read, or sets it to no list."""
-    inventory_files.require_readable(inventory)
     found = []
-    for source in inventory:
-        for path in [] if "," in source else inventory_files.files(Path(source)):
-            data = path.read_bytes()
-            if KEY.encode() not in data or path.suffix not in (".yml", ".yaml", ""):
-                continue
-            text = data.decode("utf-8")
-            if (node := _list_node(text)) is None:
-                continue
-            if not isinstance(node, yaml.SequenceNode) and node.value not in ("", "null", "~"):
-                words = _("{path}: {key} is no list here, so it cannot be edited. Edit it by hand.")
-                raise InputError(words.format(path=path, key=KEY))
-            found.append(AccountFile(path, text))
+    for _source, path, text, node in _settings(inventory, KEY):
+        if not isinstance(node, yaml.SequenceNode) and node.value not in ("", "null", "~"):
+            words = _("{path}: {key} is no list here, so it cannot be edited. Edit it by hand.")
+            raise InputError(words.format(path=path, key=KEY))
+        found.append(AccountFile(path, text))
     return found
 
 
-def the_file(inventory: Sequence[str], name: str | None = None) -> AccountFile:
-    """The one file whose list to edit: that with the account `name`, or for a new one (None) the only one there is."""
-    found = account_files(inventory)
-    chosen = found if name is None else [one for one in found if name in one.names]
+def account_tables(inventory: Sequence[str]) -> list[AccountTable]:
+    """The tables that a site names in `mail_accounts_file`, each once. InputError when one cannot be read."""
+    found = {}
+    for source, path, _text, node in _settings(inventory, NAME):
+        if not isinstance(node, yaml.ScalarNode) or node.value in ("", "null", "~"):
+            continue
+        if "{{" in node.value:
+            words = _("{path}: {key} is a template, so the table it names cannot be edited. Edit it by hand.")
+            raise InputError(words.format(path=path, key=NAME))
+        table = table_path(source, node.value)
+        found[table.resolve()] = table
+    return [AccountTable.read(path) for path in found.values()]
+
+
+def all_files(inventory: Sequence[str]) -> list[AccountFile | AccountTable]:
+    """Every file of a site that accounts stand in, tables first."""
+    return [*account_tables(inventory), *account_files(inventory)]
+
+
+def table_path(source: str, value: str) -> Path:
+    """The table that a value of `mail_accounts_file` means: relative to the inventory's folder."""
+    folder = Path(source) if Path(source).is_dir() else Path(source).parent
+    return folder / value
+
+
+def _settings(inventory: Sequence[str], key: str) -> Iterator[tuple[str, Path, str, yaml.Node]]:
+    """Each file of a site that sets a name: the source of the inventory, its path, its text, and the value."""
+    inventory_files.require_readable(inventory)
+    for source in inventory:
+        for path in [] if "," in source else inventory_files.files(Path(source)):
+            data = path.read_bytes()
+            if key.encode() not in data or path.suffix not in (".yml", ".yaml", ""):
+                continue
+            text = data.decode("utf-8")
+            if (node := _setting(text, key)) is not None:
+                yield source, path, text, node
+
+
+def the_file(inventory: Sequence[str], name: str | None = None) -> AccountFile | AccountTable:
+    """The one file to edit: that with the account `name`; for a new one (None) the site's table, else its only list."""
+    found = all_files(inventory)
+    if name is None:
+        chosen = [one for one in found if isinstance(one, AccountTable)] or found
+    else:
+        chosen = [one for one in found if name in one.names]
     if len(chosen) == 1:
         return chosen[0]
     paths = ", ".join(str(one.path) for one in (chosen or found))
     if not found:
         words = _("No file of the site sets mail_accounts. Write `mail_accounts: []` into group_vars/all/mail.yml.")
     elif not chosen:
-        words = _("{name} is not in mail_accounts ({paths}). `valija accounts add` makes a new account.")
+        words = _("{name} is not in mail_accounts or its file ({paths}). `valija accounts add` makes a new account.")
     else:
         words = _("mail_accounts stands in several files: {paths}. Edit the right one by hand.")
     raise InputError(words.format(name=name, paths=paths))
@@ -122,8 +162,12 @@ def with_password_hash(text: str, name: str, made: str) -> str:
 
 def _list_node(text: str) -> yaml.Node | None:
     """The value of `mail_accounts` in a text, or None when it has none."""
+    return _setting(text, KEY)
+
+
+def _setting(text: str, key: str) -> yaml.Node | None:
     document = yaml.compose(text, Loader=yaml.SafeLoader)
-    return _value_of(document, KEY) if isinstance(document, yaml.MappingNode) else None
+    return _value_of(document, key) if isinstance(document, yaml.MappingNode) else None
 
 
 def _items(text: str) -> list[yaml.MappingNode]:

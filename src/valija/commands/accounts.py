@@ -8,9 +8,11 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from ansible_collections.valija.mailserver.plugins.module_utils.account_rows import NAME
 from ansible_collections.valija.mailserver.plugins.module_utils.hashing import (
     SCHEMES,
     HashingError,
@@ -23,6 +25,7 @@ from rich.table import Table
 
 from valija import account_list, options, runner, summary
 from valija.account_list import AccountFile
+from valija.account_table import AccountTable
 from valija.errors import InputError, ValijaError
 from valija.messages import _
 
@@ -78,7 +81,7 @@ def command() -> None:
 @options.as_json
 def list_(inventory: tuple[str, ...], vault_password_file: str | None, ask_vault_pass: bool, as_json: bool) -> None:
     """Read the inventory with Ansible's own precedence; no secret is shown."""
-    accounts = _listed(_inventory_data(inventory, vault_password_file, ask_vault_pass))
+    accounts = _listed(_inventory_data(inventory, vault_password_file, ask_vault_pass), inventory)
     if as_json:
         click.echo(json.dumps(accounts, indent=2, ensure_ascii=False))
         return
@@ -94,8 +97,9 @@ def list_(inventory: tuple[str, ...], vault_password_file: str | None, ask_vault
 @command.command(
     help=_(
         "Add the account NAME to a site, and make it on the hosts.\n\n"
-        "Asks for its password twice, and writes the password's hash into mail_accounts in the file where the list "
-        "stands. Then brings the accounts of the hosts to the inventory's state, and nothing else.\n\n"
+        "Asks for its password twice, and writes the account with the password's hash into the table that "
+        "mail_accounts_file names, or where there is none into mail_accounts. Then brings the accounts of the hosts to "
+        "the inventory's state, and nothing else.\n\n"
         "Exit code: 0 done, 1 a host failed, 2 the input is wrong and nothing was touched."
     )
 )
@@ -110,20 +114,22 @@ def add(name: str, full_name: str, **given: Any) -> int:
     account = {"name": name} | ({"full_name": full_name} if full_name else {})
     _require_good({**account, "password": secrets.token_urlsafe(_PASSWORD_BYTES)})
     file = account_list.the_file(given["inventory"])
-    if name in file.names:
-        words = _("{name} is in {path} already. `valija accounts password` changes its password.")
-        raise InputError(words.format(name=name, path=file.path))
+    for other in account_list.all_files(given["inventory"]):
+        if name in other.names:
+            words = _("{name} is in {path} already. `valija accounts password` changes its password.")
+            raise InputError(words.format(name=name, path=other.path))
     password = _password(name, given)
     made = _hash(password, given["scheme"], given["cost"])
-    text = account_list.with_account(file.text, {**account, "password_hash": made})
+    text = file.with_account({**account, "password_hash": made})
     return _write_and_apply(file, text, name, password, given)
 
 
 @command.command(
     help=_(
         "Change the password of the account NAME, in the site and on the hosts.\n\n"
-        "Asks for it twice, and writes its hash into mail_accounts in place of the password or hash that stands there. "
-        "On the hosts it is set whatever mail_password_policy says, and the account's sessions end.\n\n"
+        "Asks for it twice, and writes its hash in place of the password or hash that stands in mail_accounts or in "
+        "the table of mail_accounts_file. On the hosts it is set whatever mail_password_policy says, and the account's "
+        "sessions end.\n\n"
         "Exit code: 0 done, 1 a host failed, 2 the input is wrong and nothing was touched."
     )
 )
@@ -137,7 +143,7 @@ def password(name: str, **given: Any) -> int:
     file = account_list.the_file(given["inventory"], name)
     word = _password(name, given)
     made = _hash(word, given["scheme"], given["cost"])
-    text = account_list.with_password_hash(file.text, name, made)
+    text = file.with_password_hash(name, made)
     return _write_and_apply(file, text, name, word, given)
 
 
@@ -161,6 +167,7 @@ def _inventory_data(inventory: Sequence[str], vault_password_file: str | None, a
     environment = dict(os.environ)
     if "ANSIBLE_CONFIG" not in environment and (config := runner.site_config(inventory)):
         environment["ANSIBLE_CONFIG"] = str(config)
+    environment |= runner.ignoring_tables(environment)
     arguments = [sys.executable, "-m", "ansible", "inventory", *sources, *vault, "--list"]
     ran = subprocess.run(arguments, env=environment, capture_output=True, check=False)
     if ran.returncode != 0:
@@ -169,14 +176,18 @@ def _inventory_data(inventory: Sequence[str], vault_password_file: str | None, a
     return data
 
 
-def _listed(data: dict[str, Any]) -> list[dict[str, Any]]:
+def _listed(data: dict[str, Any], inventory: Sequence[str]) -> list[dict[str, Any]]:
     """Each account once, with the hosts that have it; one that differs between hosts is there once for each form."""
     found: dict[str, dict[str, Any]] = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
     for host, values in sorted(data.get("_meta", {}).get("hostvars", {}).items()):
         accounts = values.get("mail_accounts", [])
         if not isinstance(accounts, list):
             raise InputError(_("mail_accounts of {host} is no list, so it cannot be listed.").format(host=host))
-        for account in accounts:
+        table = str(values.get(NAME) or "")
+        if table not in tables:
+            tables[table] = _rows(inventory, table) if table else []
+        for account in [*accounts, *tables[table]]:
             shown = {
                 "name": str(account.get("name", "")),
                 "full_name": str(account.get("full_name", "")),
@@ -186,6 +197,13 @@ def _listed(data: dict[str, Any]) -> list[dict[str, Any]]:
             }
             found.setdefault(json.dumps(shown), {**shown, "hosts": []})["hosts"].append(host)
     return list(found.values())
+
+
+def _rows(inventory: Sequence[str], value: str) -> list[dict[str, Any]]:
+    """The accounts of the table that a value of `mail_accounts_file` names."""
+    paths = [account_list.table_path(source, value) for source in inventory if "," not in source]
+    path = next((path for path in paths if path.exists()), paths[0] if paths else Path(value))
+    return [row.account for row in AccountTable.read(path).rows]
 
 
 def _require_good(account: dict[str, str]) -> None:
@@ -220,7 +238,7 @@ def _hash(word: str, scheme: str, cost: int) -> str:
         raise ValijaError(str(error)) from error
 
 
-def _write_and_apply(file: AccountFile, text: str, name: str, word: str, given: dict[str, Any]) -> int:
+def _write_and_apply(file: AccountFile | AccountTable, text: str, name: str, word: str, given: dict[str, Any]) -> int:
     """Write the inventory, bring the hosts to it; an inventory that is refused as a whole is put back."""
     as_json, progress = given["as_json"], summary.progress_for(given["as_json"])
     file.write(text)

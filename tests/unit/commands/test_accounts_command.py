@@ -139,3 +139,41 @@ def test_the_accounts_of_all_hosts_are_listed_without_a_secret(site: Path) -> No
     assert "vault" not in done.output
     table = valija("list", "-i", str(site))
     assert "Alice" in table.output
+
+
+@pytest.fixture
+def filed(site: Path) -> Path:
+    """The site with a table of accounts beside its list."""
+    (site / "accounts.csv").write_text("name,password_hash,full_name,password\ndave,,Dave,hunter22\n")
+    with (site / "group_vars/all/mail.yml").open("a") as stream:
+        stream.write("mail_accounts_file: accounts.csv\n")
+    return site
+
+
+def test_accounts_of_the_table_are_listed_without_their_secrets(filed: Path) -> None:
+    done = valija("list", "-i", str(filed), "--json")
+    assert [one["name"] for one in json.loads(done.output)] == ["alice", "bob", "dave"]
+    assert "hunter22" not in done.output
+
+
+def test_a_new_account_goes_into_the_table_where_there_is_one(filed: Path, runs: Runs) -> None:
+    before = (filed / "group_vars/all/mail.yml").read_text()
+    done = valija("add", "erin", "-i", str(filed), "--stdin", "--cost", "1", text="long enough\n")
+    assert done.return_value == 0, done.output
+    rows = (filed / "accounts.csv").read_text().splitlines()
+    assert rows[1] == "dave,,Dave,hunter22"
+    assert rows[2].startswith("erin,$y$")
+    assert (filed / "group_vars/all/mail.yml").read_text() == before
+
+
+@pytest.mark.parametrize(("name", "file"), [("alice", "mail.yml"), ("dave", "accounts.csv")])
+def test_a_password_is_changed_where_the_account_stands(name: str, file: str, filed: Path, runs: Runs) -> None:
+    done = valija("password", name, "-i", str(filed), "--stdin", "--cost", "1", text="new and long\n")
+    assert done.return_value == 0, done.output
+    assert file in done.output
+
+
+def test_a_name_that_stands_in_the_list_is_not_added_to_the_table(filed: Path, runs: Runs) -> None:
+    done = valija("add", "alice", "-i", str(filed), "--generate")
+    assert isinstance(done.exception, InputError)
+    assert "mail.yml" in str(done.exception)
