@@ -16,10 +16,10 @@ def test_two_runs_at_once_end_in_one_whole_state(converged: LabSite) -> None:
     assert [run.code for run in runs] == [0, 0], "\n".join(run.output for run in runs)
     assert any("lock" in run.output for run in runs), "the one that waited says so"
     limit = converged.host.sh("postconf -h message_size_limit")
-    upload = converged.host.sh(
-        "grep -rhoE 'upload_max_filesize\\]? *= *[0-9]+' /etc/php/*/fpm/pool.d/ | grep -oE '[0-9]+$'"
+    post = converged.host.sh(
+        "sed -n 's/.*post_max_size. = \\([0-9]*\\)M$/\\1/p' /etc/php/*/fpm/pool.d/valija-webmail.conf"
     )
-    assert (limit, upload) in {(str(size * 1024 * 1024), str(size)) for size in sizes}
+    assert (limit, post) in {(str(size * 1024 * 1024), str(size)) for size in sizes}
 
 
 def test_the_lock_is_free_afterwards(converged: LabSite) -> None:
