@@ -41,9 +41,14 @@ def resolve(path: Steps, raw: Any, templar: Any) -> tuple[Any, list[tuple[Steps,
 
 
 def with_placeholders(value: Any) -> Any:
-    """The value with a text for each part that could not be resolved, so that rules see that something is there."""
+    """The value with a text for each part that could not be resolved, so that rules see that something is there.
+
+    Texts come without Ansible's marks of their origin, which make copies of long lists slow.
+    """
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, dict):
-        return {key: with_placeholders(part) for key, part in value.items()}
+        return {with_placeholders(key): with_placeholders(part) for key, part in value.items()}
     if isinstance(value, list):
         return [with_placeholders(part) for part in value]
     return repr(value) if value is UNRESOLVED else value

@@ -150,7 +150,7 @@ def _first_of_each(judged: list[Finding], before: list[Finding]) -> list[Finding
 
 def _left_over(options: dict[str, Any], values: dict[str, Any]) -> list[Finding]:
     """What ansible-core would refuse later and no rule above has found."""
-    given = {name: value for name, value in values.items() if is_whole(value)}
+    given = {name: with_placeholders(value) for name, value in values.items() if is_whole(value)}
     asked = {name: option for name, option in options.items() if name in given}
     result = ArgumentSpecValidator(asked).validate(given, validate_role_argument_spec=True)
     messages = remove_values(list(result.error_messages), result._no_log_values)
