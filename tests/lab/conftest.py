@@ -45,8 +45,8 @@ class LabHost:
     name: str
     site: Path
 
-    def sh(self, line: str, *, check: bool = True) -> str:
-        """Run a shell line as root on the host and return what it printed."""
+    def sh(self, line: str, *, check: bool = True, stdin: bytes | None = None) -> str:
+        """Run a shell line as root on the host, with this on its standard input, and return what it printed."""
         variables = yaml.safe_load((self.site / "hosts.yml").read_text())
         host: dict[str, Any] = find_host(variables, self.name) | load_yaml(self.site / "host_vars" / f"{self.name}.yml")
         ssh = ["ssh", "-i", host["ansible_ssh_private_key_file"], "-o", "BatchMode=yes"]
@@ -54,11 +54,12 @@ class LabHost:
         run = subprocess.run(
             [*ssh, f"{host.get('ansible_user', 'root')}@{host['ansible_host']}", line],
             capture_output=True,
-            text=True,
+            input=stdin,
             check=False,
         )
-        assert not check or run.returncode == 0, f"{line}\n{run.stdout}{run.stderr}"
-        return run.stdout.strip()
+        output, errors = run.stdout.decode("utf-8", "replace"), run.stderr.decode("utf-8", "replace")
+        assert not check or run.returncode == 0, f"{line}\n{output}{errors}"
+        return output.strip()
 
     def managed_state(self) -> str:
         """One line per managed file: kind, owner, group, mode, digest or link target, path. Password hashes are salted
