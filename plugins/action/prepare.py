@@ -24,7 +24,7 @@ DECLARED = ("packages", "debconf", "conflicts", "listens")
 
 
 class Refused(Exception):  # noqa: N818 - a verdict, not an error of ours
-    """``what`` is ``inventory`` or ``host``; each finding is a whole line."""
+    """``what`` is ``inventory``, ``host`` or ``take_over``; each finding is a whole line."""
 
     def __init__(self, what: str, findings: Sequence[str]) -> None:
         super().__init__("\n".join(findings))
@@ -117,8 +117,26 @@ class ActionModule(ActionBase):
         if findings:
             name = variables.get("inventory_hostname", "host")
             raise Refused("host", [f"{name}: {finding}" for finding in findings])
+        self._ask_for_this_machine(survey, declared, facts, variables)
         answer = self._install(survey, declared, variables)
         return answer if answer.get("failed") else {**answer, "ansible_facts": {"valija": facts}}
+
+    def _ask_for_this_machine(
+        self,
+        survey: Mapping[str, Any],
+        declared: Sequence[Mapping[str, Any]],
+        facts: Mapping[str, Any],
+        variables: dict[str, Any],
+    ) -> None:
+        """Refuse the machine that one sits at until a person has confirmed; one that is Valija's already is."""
+        local = str(self._connection.transport).rpartition(".")[2] == "local"
+        if not local or self._task.check_mode or survey["provisioned"]:
+            return
+        if not boolean(self._value("mail_take_over_confirmed", facts, variables) or False):
+            missing = packages.missing((name for role in declared for name in role["packages"]), survey["packages"])
+            raise Refused(
+                "take_over", host.take_over([entry for role in declared for entry in role["listens"]], missing)
+            )
 
     def _value(self, name: str, facts: Mapping[str, Any], variables: dict[str, Any]) -> Any:
         """A variable as the roles see it once the host's facts are set; None when there is none."""

@@ -79,8 +79,8 @@ class ActionModule(ActionBase):
             ssh = prove_site.ssh_block(self._connection, bool(self._play_context.become))
         except ValueError as error:
             raise AnsibleActionFail(f"prove: {error}") from error
-        named = ssh.get("host") or mail["mail_hostname"]
-        addresses = prove_site.reached_at(named, own, self._task.args.get("addresses") or None)
+        local = bool(ssh.get("local"))
+        addresses = prove_site.reached_at(None if local else ssh["host"], own, self._task.args.get("addresses") or None)
         if not addresses:
             raise AnsibleActionFail(
                 f"prove: no address of {host} is known. Set prove_addresses: {{ipv4: ..., ipv6: ...}} for this host."
@@ -93,6 +93,7 @@ class ActionModule(ActionBase):
             "hostname": mail["mail_hostname"],
             "addresses": addresses,
             "ssh": ssh,
+            "outside": not local,
             "mail": prove_site.without_secrets(mail),
             "listens": prove_site.listeners(declared),
             "probe": prove_site.probe_accounts(mail["mail_domain"]),

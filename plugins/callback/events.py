@@ -18,8 +18,8 @@ description:
   - C(start) has C(host) and C(task), and is written when a host begins a task.
   - >-
     C(result) has C(host), C(task), C(status) (C(ok), C(failed), C(skipped) or C(unreachable)), C(changed), C(ignored),
-    C(msg), C(refused) (the result's C(valija_refused): C(inventory) or C(host)) and the lists C(paths), C(restarted),
-    C(reloaded) and C(started).
+    C(msg), C(refused) (the result's C(valija_refused): C(inventory), C(host) or C(take_over)) and the lists C(paths),
+    C(restarted), C(reloaded) and C(started).
   - >-
     C(diff) has C(host), C(task) and C(diff), a list of objects with C(before), C(after), C(before_header),
     C(after_header) or C(prepared); written when Ansible runs with C(--diff).

@@ -162,3 +162,21 @@ def refusals(
         found += conflict_refusals(role.get("conflicts", ()), survey["packages"])
         wanted += role.get("listens", ())
     return found + port_refusals(wanted, listeners, survey["hidden"])
+
+
+def take_over(listens: Iterable[Mapping[str, Any]], missing: Sequence[str]) -> list[str]:
+    """What becomes of the machine that one sits at, a line each: for a person who has not confirmed it yet.
+
+    ``missing`` are the packages to be installed. The files and daemons only check mode can tell.
+    """
+    by_port = sorted(
+        (int(entry["port"]), str(entry.get("service", "")), entry.get("address") == "loopback") for entry in listens
+    )
+    ports = [f"{port} ({service}{', loopback alone' if loopback else ''})" for port, service, loopback in by_port]
+    lines = [
+        "Valija would take over the machine that it runs on, and nobody has confirmed that. See what would change with "
+        "`valija plan` (--check --diff); confirm it with `valija apply --yes` (mail_take_over_confirmed: true)."
+    ]
+    lines += [f"Packages to be installed: {', '.join(missing)}."] if missing else []
+    lines += [f"Ports that it would listen on: {', '.join(ports)}."] if ports else []
+    return lines

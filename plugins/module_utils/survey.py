@@ -22,6 +22,8 @@ from ansible_collections.valija.mailserver.plugins.module_utils.host import (
 )
 
 _PROC = Path("/proc")
+# What configure remembers of the files that it owns (owned.py); there is none on a host that it never wrote to.
+_OWNED = Path("/var/lib/valija/owned")
 
 
 def local_addresses(fib_trie: str, if_inet6: str) -> list[str]:
@@ -94,5 +96,6 @@ def survey() -> dict[str, Any]:
         "hidden": hidden,
         "hostname": hostname,
         "hostname_resolves": run(["getent", "hosts", hostname], timeout_seconds=30).ok,
+        "provisioned": _OWNED.is_dir(),
         "addresses": local_addresses(_text(_PROC / "net/fib_trie"), _text(_PROC / "net/if_inet6")),
     }

@@ -20,6 +20,9 @@ description:
   - >-
     Refuses a release that is not supported, another mail or web server in the way, a port that another program holds,
     and a host whose own name does not resolve.
+  - >-
+    Refuses the machine that it runs on (connection C(local)), with what would be installed and listened on, until
+    C(mail_take_over_confirmed) is true. Not in check mode, and not on a host that Valija has provisioned before.
   - Fetches on the control node what a role needs from outside (SquirrelMail's source), so that a host needs no way out.
   - >-
     Installs what is missing of the packages that the roles declare (C(__<role>_packages)), in one transaction,
@@ -92,7 +95,8 @@ installed:
   sample: ["postfix 3.10.5-1+b1"]
 valija_refused:
   description: >-
-    C(inventory) when a value is wrong, C(host) when something on the host stands in the way. Nothing was touched.
+    C(inventory) when a value is wrong, C(host) when something on the host stands in the way, C(take_over) when the host
+    is the machine itself and nobody has confirmed it. Nothing was touched.
   returned: refused
   type: str
 msg:

@@ -40,17 +40,18 @@ def probe_accounts(domain: str) -> list[dict[str, str]]:
     return [{"name": name, "password": secrets.token_urlsafe(18), "address": f"{name}@{domain}"} for name in PROBES]
 
 
-def reached_at(named: str, own: Iterable[str], told: Mapping[str, str] | None = None) -> dict[str, str]:
+def reached_at(named: str | None, own: Iterable[str], told: Mapping[str, str] | None = None) -> dict[str, str]:
     """The addresses by which the checks reach the host, `ipv4` and `ipv6` as far as there are any.
 
     What the inventory says (`told`) holds. Else the addresses of the host's name in the inventory; and when one of them
-    is the host's own, so that no translation stands between, the host's own of the other protocol too.
+    is the host's own, so that no translation stands between, the host's own of the other protocol too. No name stands
+    for the machine itself: its own addresses, and loopback where it has none.
     """
     if told:
         return {family: str(address) for family, address in told.items() if address}
     own = list(own)
     found: dict[str, str] = {}
-    for address in _resolve(named):
+    for address in _resolve(named) if named else own or ["127.0.0.1", "::1"]:
         found.setdefault(_family(address), address)
     if any(address in own for address in found.values()):
         for address in own:

@@ -29,6 +29,9 @@ Event = dict[str, Any]
 # Ansible adds such a task to every role with a specification; it takes no time and tells a reader nothing.
 ROLE_VALIDATION = "ansible.builtin.validate_argument_spec"
 
+# The refusal that is a question to a person; whoever runs the playbook asks it.
+TAKE_OVER = "take_over"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -154,6 +157,8 @@ class Progress:
 
     def event(self, event: Event) -> None:
         """Show one event."""
+        if event.get("refused") == TAKE_OVER:
+            return
         if event["event"] == "result" and event["status"] in ("failed", "unreachable") and not event["ignored"]:
             failure = Failure(
                 event["host"], event["task"], event["msg"], event.get("refused"), event["status"] == "unreachable"

@@ -18,7 +18,7 @@ from rich.text import Text
 from valija.child import lines, started
 from valija.errors import InputError
 from valija.messages import _
-from valija.progress import EventFile, Failure, Progress, Record, make_progress
+from valija.progress import TAKE_OVER, EventFile, Failure, Progress, Record, make_progress
 
 CALLBACK = "valija.mailserver.events"
 
@@ -160,7 +160,7 @@ def verdict(returncode: int, record: Record) -> int:
         return 2 if record.empty_plays and not hosts_seen else 0
     if not hosts_seen:
         return 2
-    refused = record.failures and all(failure.refused == "inventory" for failure in record.failures)
+    refused = record.failures and all(failure.refused in ("inventory", TAKE_OVER) for failure in record.failures)
     return 2 if refused and not record.changed else 1
 
 

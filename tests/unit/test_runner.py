@@ -100,6 +100,7 @@ def record(*failures: Failure, changed: int = 0, hosts: int = 1, empty: int = 0)
 
 
 REFUSED = Failure("h0", "t", "m", refused="inventory")
+NOT_CONFIRMED = Failure("h0", "t", "m", refused="take_over")
 REFUSED_HOST = Failure("h0", "t", "m", refused="host")
 FAILED = Failure("h0", "t", "m")
 
@@ -111,6 +112,7 @@ FAILED = Failure("h0", "t", "m")
         pytest.param(2, record(FAILED), 1, id="a host failed"),
         pytest.param(4, record(FAILED), 1, id="a host was not reached"),
         pytest.param(2, record(REFUSED), 2, id="the inventory was refused"),
+        pytest.param(2, record(NOT_CONFIRMED), 2, id="nobody confirmed that this machine may be taken over"),
         pytest.param(2, record(REFUSED, changed=1), 1, id="refused, but something had changed before"),
         pytest.param(2, record(REFUSED, FAILED), 1, id="one refused, one failed"),
         pytest.param(2, record(REFUSED_HOST), 1, id="the host was refused"),

@@ -17,6 +17,7 @@ from valija.checks import marks
 from valija.checks import site as sites
 from valija.messages import _
 from valija.probes import transcript
+from valija.probes.browser import chromium
 from valija.probes.transcript import Recorder
 
 SITE = pytest.StashKey[sites.Site]()
@@ -133,12 +134,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     check, site = marks.of(item), item.config.stash[SITE]
     assert check is not None
     item.user_properties += [("id", check.id), ("clauses", "; ".join(check.clauses)), ("vantage", check.vantage)]
+    if check.vantage == "outside" and not site.outside:
+        pytest.skip(_("no outside: the checks run on the host itself, where nothing comes from elsewhere"))
     if "peer" in check.needs and site.peer is None:
         pytest.skip(_("no peer: this site has no prove_peer, the rest of the Internet as the lab plays it"))
     if "direct" in check.needs and site.mail.get("mail_relayhost"):
         pytest.skip(_("no MX look-up: mail goes through mail_relayhost"))
     if "webmail" in check.needs and site.webmail == "none":
         pytest.skip(_("no webmail: mail_webmail is none"))
+    if "browser" in check.needs and (why := chromium.missing()):
+        pytest.skip(why)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -235,10 +240,11 @@ def waiting() -> list[dict[str, Any]]:
 
 def _add_waiting(results: Results) -> None:
     for row in waiting():
+        title, reason = row["title"], row["waits_for"]
         results.checks[f"waiting::{row['id']}"] = {
             "id": row["id"],
             "nodeid": "",
-            "title": row["title"],
+            "title": _(title),
             "behaviour": "waiting",
             "step": None,
             "clauses": [],
@@ -246,7 +252,7 @@ def _add_waiting(results: Results) -> None:
             "tier": "",
             "mutates": False,
             "outcome": "waiting",
-            "reason": row["waits_for"],
+            "reason": _(reason),
             "message": "",
             "setting": "",
             "remedy": "",

@@ -45,7 +45,10 @@ class PeerBlock:
 
 @dataclass(frozen=True)
 class Site:
-    """One host of a site; `addresses` holds `ipv4` and `ipv6` as far as the services listen there."""
+    """One host of a site; `addresses` holds `ipv4` and `ipv6` as far as the services listen there.
+
+    `outside` tells whether the checks run on another machine: on the host itself they cannot speak as the world does.
+    """
 
     name: str
     release: str
@@ -53,6 +56,7 @@ class Site:
     hostname: str
     addresses: dict[str, str]
     ssh: dict[str, Any]
+    outside: bool
     mail: dict[str, Any]
     listens: tuple[Listener, ...]
     probe: tuple[Account, ...]
@@ -111,6 +115,7 @@ def from_mapping(data: dict[str, Any]) -> Site:
         hostname=data["hostname"],
         addresses={family: address for family, address in data["addresses"].items() if address},
         ssh=data.get("ssh") or {"local": True},
+        outside=bool(data.get("outside", True)),
         mail=data.get("mail", {}),
         listens=tuple(
             Listener(

@@ -37,9 +37,11 @@ SITE: dict[str, Any] = {
 }
 
 
-def run(tmp_path: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    tmp_path: Path, *options: str, site_values: dict[str, Any] = SITE, **environment: str
+) -> subprocess.CompletedProcess[str]:
     site = tmp_path / "site.json"
-    site.write_text(json.dumps(SITE))
+    site.write_text(json.dumps(site_values))
     return subprocess.run(
         [sys.executable, "-m", "valija.checks", "--site", str(site), *options],
         cwd=tmp_path,
@@ -72,6 +74,13 @@ def test_what_a_site_lacks_is_skipped_with_its_reason(tmp_path: Path) -> None:
     skipped = {check["id"]: check["reason"] for check in results["checks"] if check["outcome"] == "skipped"}
     assert set(skipped) == {"M-06", "E-04"}, done.stdout
     assert skipped["M-06"].startswith("no peer") and skipped["E-04"].startswith("no webmail")
+
+
+def test_on_the_host_itself_what_the_world_sees_is_skipped_never_green(tmp_path: Path) -> None:
+    done = run(tmp_path, "--check", "A-05", "--report-dir", "out", site_values=SITE | {"outside": False})
+    [check] = json.loads((tmp_path / "out" / "results.json").read_text())["checks"]
+    assert (check["vantage"], check["outcome"]) == ("outside", "skipped"), done.stdout
+    assert check["reason"].startswith("no outside")
 
 
 def test_the_settings_of_the_place_where_it_runs_have_no_say(tmp_path: Path) -> None:

@@ -143,3 +143,14 @@ def test_a_survey_is_plain_data_and_complete() -> None:
     seen = survey.survey()
     assert set(SURVEY) <= set(seen)
     assert isinstance(seen["packages"], dict) and isinstance(seen["listeners"], list)
+
+
+def test_what_would_become_of_the_machine_itself_is_said_before_it_is_asked() -> None:
+    first, packages, ports = host.take_over([PROXY, SMTP], ["courier-imap", "postfix"])
+    assert "--yes" in first and "mail_take_over_confirmed" in first
+    assert packages == "Packages to be installed: courier-imap, postfix."
+    assert ports == "Ports that it would listen on: 25 (smtp), 4190 (proxy, loopback alone)."
+
+
+def test_of_a_machine_with_all_packages_none_is_named() -> None:
+    assert len(host.take_over([SMTP], [])) == 2

@@ -35,10 +35,13 @@ def test_the_survey_gives_the_release_and_the_lasting_addresses() -> None:
         ("198.51.100.10", ["10.0.0.5", "fd00::5"], {}, {"ipv4": "198.51.100.10"}),
         ("198.51.100.10", ["198.51.100.10"], {"ipv4": "192.0.2.7"}, {"ipv4": "192.0.2.7"}),
         ("no-such-host.invalid", ["198.51.100.10"], {}, {}),
+        pytest.param(None, ["10.0.0.5", "10.0.0.6"], {}, {"ipv4": "10.0.0.5"}, id="the machine itself"),
+        pytest.param(None, [], {}, {"ipv4": "127.0.0.1", "ipv6": "::1"}, id="the machine itself, without a network"),
+        pytest.param(None, ["10.0.0.5"], {"ipv4": "192.0.2.7"}, {"ipv4": "192.0.2.7"}, id="the machine itself, told"),
     ],
 )
 def test_addresses_are_those_by_which_the_host_is_reached(
-    named: str, own: list[str], told: dict[str, str], expected: dict[str, str]
+    named: str | None, own: list[str], told: dict[str, str], expected: dict[str, str]
 ) -> None:
     assert prove_site.reached_at(named, own, told) == expected
 
