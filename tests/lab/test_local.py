@@ -49,7 +49,7 @@ class Machine:
             line = f"printf '{answer}\\n' | script --quiet --return --command {shlex.quote(line)} /dev/null"
         else:
             line += " </dev/null"
-        output, _, code = self.host.sh(f"cd {CHECKOUT}; {line}; echo; echo $?").rpartition("\n")
+        output, _, code = self.host.sh(f"cd {CHECKOUT}; {line}; code=$?; echo; echo $code").rpartition("\n")
         return Answer(int(code), output)
 
 
@@ -83,7 +83,7 @@ def test_without_a_terminal_the_machine_is_refused_untouched(machine: Machine) -
     assert "25 (smtp)" in answer.output and "--yes" in answer.output
     assert "/etc/courier/imapd" in answer.output, "what would be replaced is said"
     assert "start postfix" in answer.output, "what would be started is said"
-    assert machine.host.touched() == []
+    assert machine.host.touched() == [], answer.output
 
 
 def test_a_person_who_says_no_keeps_the_machine_as_it_is(machine: Machine) -> None:
@@ -91,7 +91,7 @@ def test_a_person_who_says_no_keeps_the_machine_as_it_is(machine: Machine) -> No
     answer = machine.valija("apply", answer="n")
     assert answer.code == 2, answer.output
     assert "Take this machine over?" in answer.output
-    assert machine.host.touched() == []
+    assert machine.host.touched() == [], answer.output
 
 
 @pytest.fixture(scope="module")
