@@ -52,6 +52,8 @@ set_up_tools() {
   # A registry image does as well, so only root, who can, gets the tool that builds one.
   ! is_root || has mmdebstrap || missing+=(mmdebstrap)
   ! is_root || has dockerd || engine_answers || missing+=(docker.io iptables)
+  # The webmail's checks in a browser; Ubuntu has Chromium as a snap alone, and they are skipped without one.
+  ! { is_root && grep -qs '^ID=debian' /etc/os-release; } || has chromium || missing+=(chromium)
   [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
 }
 

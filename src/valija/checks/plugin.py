@@ -17,6 +17,7 @@ from valija.checks import marks
 from valija.checks import site as sites
 from valija.messages import _
 from valija.probes import transcript
+from valija.probes.browser import chromium
 from valija.probes.transcript import Recorder
 
 SITE = pytest.StashKey[sites.Site]()
@@ -141,6 +142,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(_("no MX look-up: mail goes through mail_relayhost"))
     if "webmail" in check.needs and site.webmail == "none":
         pytest.skip(_("no webmail: mail_webmail is none"))
+    if "browser" in check.needs and (why := chromium.missing()):
+        pytest.skip(why)
 
 
 @pytest.hookimpl(wrapper=True)
