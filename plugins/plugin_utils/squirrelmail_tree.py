@@ -6,6 +6,7 @@ The changes close CVE-2020-14932 and CVE-2020-14933: SquirrelMail rebuilds objec
 checked, from which SquirrelMail's own code builds the attachments.
 
 Each change is checked: where the source does not have the expected form, :class:`UnexpectedSourceError` names the file.
+Faults that PHP 8 shows are repaired where they stand; a source without them needs no repair.
 """
 
 from __future__ import annotations
@@ -99,6 +100,15 @@ _CHANGES = (
     ),
 )
 
+# File, what is wrong, what is right.
+_REPAIRS = (
+    # A message sent from another page than a list leads back to message 0, which is no empty text any more: the list
+    # showed the last message and rows of nothing.
+    ("src/right_main.php", "($startMessage == '')", "$startMessage < 1"),
+    # A slip of the pen: PHP 8.2 objects to properties that the class does not have.
+    ("functions/abook_local_file.php", "$this->writable ", "$this->writeable"),
+)
+
 
 class UnexpectedSourceError(Exception):
     """The source is not the one that our changes were made for; the text names file and place."""
@@ -120,6 +130,9 @@ def prepared(source: Mapping[str, bytes]) -> dict[str, bytes]:
         if count != times:
             raise UnexpectedSourceError(f"{path}: {expected} stands there {count} times, not {times}")
         files[path] = changed.encode("latin-1")
+    for path, wrong, right in _REPAIRS:
+        if path in files:
+            files[path] = files[path].replace(wrong.encode(), right.encode())
     for path in files:
         if path.endswith(".php") and b"unserialize" in files[path]:
             files[path] = _without_objects(path, _text(files, path)).encode("latin-1")

@@ -54,6 +54,17 @@ def test_only_what_a_host_needs_is_left() -> None:
     ]
 
 
+def test_faults_that_php_8_shows_are_repaired_where_they_stand() -> None:
+    source = {
+        **SOURCE,
+        "src/right_main.php": b"if (!isset($startMessage) || ($startMessage == '')) {",
+        "functions/abook_local_file.php": b"$this->writable   = false; $this->writeable = true;",
+    }
+    files = squirrelmail_tree.prepared(source)
+    assert files["src/right_main.php"] == b"if (!isset($startMessage) || $startMessage < 1) {"
+    assert files["functions/abook_local_file.php"] == b"$this->writeable  = false; $this->writeable = true;"
+
+
 def test_the_settings_are_the_hosts() -> None:
     config = squirrelmail_tree.prepared(SOURCE)["config/config.php"].decode()
     assert f"require '{squirrelmail_tree.HOST_CONFIG}';" in config
