@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
 SHARES = 7
+
+# The tests read what is said in the source language, whatever the language of the person who runs them.
+os.environ["LANGUAGE"] = "C"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

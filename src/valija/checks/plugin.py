@@ -66,13 +66,13 @@ class Results:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("valija")
-    group.addoption("--site", type=Path, help="the site file that `prove` wrote (JSON)")
-    group.addoption("--report-dir", type=Path, help="where results.json and the report go")
+    group.addoption("--site", type=Path, help=_("the site file that `prove` wrote (JSON)"))
+    group.addoption("--report-dir", type=Path, help=_("where results.json and the report go"))
     group.addoption(
-        "--tier", choices=marks.TIERS, default="quick", help="run the checks of this tier and the quicker ones"
+        "--tier", choices=marks.TIERS, default="quick", help=_("run the checks of this tier and the quicker ones")
     )
     group.addoption(
-        "--check", action="append", default=[], metavar="ID", help="run only this check; may be given again"
+        "--check", action="append", default=[], metavar="ID", help=_("run only this check; may be given again")
     )
 
 
@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "check(check): one row of the catalogue, see valija.checks.marks")
     path = config.getoption("--site")
     if path is None:
-        raise pytest.UsageError("--site is missing: the suite is run by `valija prove` or playbooks/prove.yml")
+        raise pytest.UsageError(_("--site is missing: the suite is run by `valija prove` or playbooks/prove.yml"))
     try:
         site = sites.load(path)
     except Exception as error:
@@ -110,7 +110,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         check = marks.of(item)
         if check is None:
-            raise pytest.UsageError(f"{item.nodeid} has no check marker")
+            raise pytest.UsageError(_("{name} has no check marker").format(name=item.nodeid))
         keep = check.id in wanted if wanted else check.tier in allowed
         (kept if keep else dropped).append(item)
     unknown = wanted - {check.id for item in kept if (check := marks.of(item))}

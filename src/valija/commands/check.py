@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from valija import inventory_files, options
-from valija.messages import _
+from valija.messages import _, ngettext
 from valija.progress import Progress
 from valija.runner import Outcome, run_playbook
 
@@ -45,7 +45,7 @@ def command(inventory: tuple[str, ...], as_json: bool, **given: Any) -> int:
     elif findings:
         click.echo("\n".join(findings))
     else:
-        words = _("1 host, no findings") if hosts == 1 else _("{count} hosts, no findings")
+        words = ngettext("{count} host, no findings", "{count} hosts, no findings", hosts)
         click.echo(words.format(count=hosts))
     return code
 

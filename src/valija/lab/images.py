@@ -133,7 +133,8 @@ def _bootstrap(suite: str, name: str) -> None:
     tar = folder / "root.tar"
     command = [tool, "--variant=minbase", f"--include={','.join(LAYER)}", suite, str(tar)]
     # In a user namespace the root file system grows where another user id can go: not in somebody's home.
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", **({"TMPDIR": str(folder)} if os.geteuid() == 0 else {})}
+    place = {"TMPDIR": str(folder)} if os.geteuid() == 0 else {}
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "C", **place}
     result = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from valija.messages import N_, _
+from valija.messages import N_, _, ngettext
 from valija.report.clauses import Clause, links
 from valija.report.explain import Said, annotate
 
@@ -38,6 +38,22 @@ VANTAGES = {
     "loopback": N_("from the host itself"),
     "host": N_("on the host"),
 }
+
+# The suite's behaviours, one file each, as headings.
+BEHAVIOURS = (
+    N_("Battery"),
+    N_("Commands"),
+    N_("Greeting"),
+    N_("Host"),
+    N_("Journey"),
+    N_("Mailboxes"),
+    N_("Outbound"),
+    N_("Relay"),
+    N_("Session"),
+    N_("Transaction"),
+    N_("Tutorial"),
+    N_("Webmail"),
+)
 
 
 @dataclass(frozen=True)
@@ -104,12 +120,17 @@ def _environment() -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_callables(  # type: ignore[attr-defined]
-        _, lambda one, many, count: _(one) if count == 1 else _(many), newstyle=True
+        _, ngettext, newstyle=True
     )
     environment.filters["prose"] = prose
-    environment.filters["humane"] = lambda name: str(name).replace("_", " ").capitalize()
+    environment.filters["behaviour"] = behaviour
     environment.filters["clock"] = lambda seconds: f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
     return environment
+
+
+def behaviour(name: str) -> str:
+    """The name of one of the suite's files, without `test_`, as a heading."""
+    return _(name.replace("_", " ").capitalize())
 
 
 def prose(text: str) -> Markup:
@@ -124,14 +145,14 @@ def prose(text: str) -> Markup:
 
 
 def _row(number: int, check: Mapping[str, Any]) -> Row:
-    outcome = str(check["outcome"])
+    outcome, vantage = str(check["outcome"]), str(check["vantage"])
     return Row(
         anchor=f"check-{number}",
         variant=found[1] if (found := re.search(r"\[(.+)\]$", str(check["nodeid"]))) else "",
         check=check,
         mark=MARKS[outcome],
         word=_(WORDS[outcome]),
-        vantage=_(VANTAGES[check["vantage"]]) if check["vantage"] in VANTAGES else str(check["vantage"]),
+        vantage=_(VANTAGES[vantage]) if vantage in VANTAGES else vantage,
         clauses=[links(clause) for clause in check["clauses"]],
         talks=[_talk(transcript) for transcript in check["transcripts"]],
     )
@@ -161,7 +182,8 @@ def _summary(counts: Mapping[str, int]) -> list[tuple[str, str, int]]:
 def _verdict(counts: Mapping[str, int]) -> str:
     passed, failed = int(counts.get("passed", 0)), int(counts.get("failed", 0))
     if failed:
-        return _("{failed} of {run} checks failed.").format(failed=failed, run=passed + failed)
+        words = ngettext("{failed} of {run} checks failed.", "{failed} of {run} checks failed.", failed)
+        return words.format(failed=failed, run=passed + failed)
     if not passed:
         return _("No check was run.")
     return _("Every check that ran passed: {count}.").format(count=passed)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from valija.messages import N_, _
+from valija.messages import N_, _, ngettext
 from valija.report.explain import Said, annotate
 
 # Who takes part, from left to right.
@@ -128,12 +128,14 @@ def _reply_text(said: Sequence[Said], number: int) -> str:
         first -= 1
     if first == number:
         return said[number].text
-    return _("{line} and {count} extensions").format(line=said[first].text.replace("-", " ", 1), count=number - first)
+    words = ngettext("{line} and {count} extension", "{line} and {count} extensions", number - first)
+    return words.format(line=said[first].text.replace("-", " ", 1), count=number - first)
 
 
 def _parcel(data: Sequence[str]) -> str:
     subject = next((line for line in data if line.lower().startswith("subject:")), "")
-    return subject or _("the message, {count} lines").format(count=len(data))
+    words = ngettext("the message, {count} line", "the message, {count} lines", len(data))
+    return subject or words.format(count=len(data))
 
 
 def _imap_steps(said: Sequence[Said]) -> Iterator[Step]:

@@ -52,6 +52,19 @@ def run(
     )
 
 
+def test_the_results_and_the_report_are_in_the_language_of_the_environment(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", 25)) == 0:
+            pytest.skip("this machine has a mail server of its own on port 25")
+    done = run(tmp_path, "--check", "A-05", "--report-dir", "out", LANGUAGE="es")
+    assert done.returncode == 1, done.stdout + done.stderr
+    [check] = json.loads((tmp_path / "out" / "results.json").read_text())["checks"]
+    assert check["title"] == "A HELO se responde con una línea, sin lista"
+    assert "127.0.0.1 no responde en el puerto 25" in check["message"]
+    assert "cláusula: RFC 5321" in done.stdout
+    assert '<html lang="es">' in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
 def test_a_red_check_says_what_was_wrong_the_clause_and_what_to_do(tmp_path: Path) -> None:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 25)) == 0:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from valija import report
+from valija.messages import use_language
 from valija.report import html, session, session_svg
 
 DATA = Path(__file__).parents[1] / "data" / "results.json"
@@ -111,6 +112,60 @@ def test_a_green_run_has_no_section_of_failures(results: dict[str, Any]) -> None
     assert "Every check that ran passed: 10." in text
     assert "What failed" not in text
     assert "What this page does not show" not in text
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        (
+            "en",
+            [
+                "1 of 11 checks failed.",
+                "The tutorial, step by step",
+                "Names one recipient of the message.",
+                "from outside",
+            ],
+        ),
+        (
+            "es",
+            [
+                "Ha fallado 1 de 11 comprobaciones.",
+                "El tutorial, paso a paso",
+                "Nombra un destinatario del mensaje.",
+                "desde fuera",
+                "MTA",
+                "Buzón",
+            ],
+        ),
+    ],
+)
+def test_the_page_is_in_the_chosen_language(
+    language: str, words: list[str], results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANGUAGE", "C")
+    use_language(language)
+    try:
+        text = html.page(results, session_svg(session.main_transcripts(results)))
+    finally:
+        use_language("en")
+    assert f'<html lang="{language}">' in text
+    tree = parsed(text)
+    assert [word for word in words if word not in tree.text] == []
+
+
+def test_a_spanish_page_has_no_english_of_the_catalogue(
+    results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANGUAGE", "C")
+    template = (html.templates() / "report.html.j2").read_text("utf-8")
+    headings = re.findall(r'<(?:h2|h3|dt)>\{\{ _\("([^"]+)"\) \}\}', template)
+    use_language("es")
+    try:
+        text = html.page(results)
+    finally:
+        use_language("en")
+    assert len(headings) > 10
+    assert [heading for heading in headings if re.search(f"<(?:h2|h3|dt)>{heading}<", text)] == ["Host"]
 
 
 def test_a_run_without_checks_is_not_green(results: dict[str, Any], tmp_path: Path) -> None:
