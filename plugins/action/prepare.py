@@ -113,7 +113,8 @@ class ActionModule(ActionBase):
         }
         declared = [] if unsuitable else self._declared(roles, facts, variables)
         mail_hostname = self._value("mail_hostname", facts, variables)
-        findings = [unsuitable] if unsuitable else host.refusals(survey, declared, mail_hostname)
+        profile = self._value("mail_profile", facts, variables)
+        findings = [unsuitable] if unsuitable else host.refusals(survey, declared, mail_hostname, profile)
         if findings:
             name = variables.get("inventory_hostname", "host")
             raise Refused("host", [f"{name}: {finding}" for finding in findings])

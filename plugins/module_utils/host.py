@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,6 +104,20 @@ def name_refusals(hostname: str, resolves: bool, mail_hostname: str | None) -> l
     return found
 
 
+def profile_refusals(profile: str | None, addresses: Iterable[str]) -> list[str]:
+    """Why the class room's server may not stand here: it speaks plain text, which nobody may do on the Internet.
+
+    An address is public when it is globally reachable (RFC 6890); documentation ranges (RFC 5737, RFC 3849) are not.
+    """
+    public = [address for address in addresses if ipaddress.ip_address(address).is_global]
+    if profile != "tutorial" or not public:
+        return []
+    return [
+        f"mail_profile is tutorial, and this host has a public address: {', '.join(public)}. That profile speaks plain "
+        "text and belongs into a class room. Set mail_profile: internet, or use a host with private addresses alone."
+    ]
+
+
 def conflict_refusals(conflicts: Iterable[Mapping[str, Any]], installed: Mapping[str, str]) -> list[str]:
     """What is installed and would be taken over; ``packages`` may hold patterns (``dovecot-*``)."""
     found = []
@@ -149,13 +164,17 @@ def _in_the_way(wanted: Mapping[str, Any], held: Listener, unseen: set[str]) -> 
 
 
 def refusals(
-    survey: Mapping[str, Any], roles: Iterable[Mapping[str, Any]], mail_hostname: str | None = None
+    survey: Mapping[str, Any],
+    roles: Iterable[Mapping[str, Any]],
+    mail_hostname: str | None = None,
+    profile: str | None = None,
 ) -> list[str]:
     """All that stands in the way on a surveyed host, one line each.
 
     ``roles`` holds each role's ``conflicts`` and ``listens`` lists; the release's refusal is `release_refusal`.
     """
     found = name_refusals(survey["hostname"], survey["hostname_resolves"], mail_hostname)
+    found += profile_refusals(profile, survey["addresses"])
     listeners = [Listener(**entry) for entry in survey["listeners"]]
     wanted: list[Mapping[str, Any]] = []
     for role in roles:

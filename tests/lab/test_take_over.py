@@ -63,3 +63,16 @@ def test_ubuntu_24_04_is_refused_with_the_reason(lab: LabSite) -> None:
         assert "courier-imap" in run.output
     finally:
         host.sh("ln -sf ../usr/lib/os-release /etc/os-release")
+
+
+def test_the_class_rooms_server_is_refused_on_a_public_address(lab: LabSite) -> None:
+    host = lab.host
+    host.sh("ip address add 9.9.9.9/32 dev lo label lo:0")
+    try:
+        host.mark()
+        run = lab.valija("apply", "-e", "mail_profile=tutorial")
+        assert run.code == 1, run.output
+        assert "9.9.9.9" in run.output and "mail_profile" in run.output
+        assert host.touched() == []
+    finally:
+        host.sh("ip address del 9.9.9.9/32 dev lo")

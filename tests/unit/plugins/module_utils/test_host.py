@@ -15,6 +15,7 @@ SURVEY: dict[str, Any] = {
     "packages": {"base-files": "13"},
     "listeners": [],
     "hidden": [],
+    "addresses": ["198.51.100.10", "2001:db8::10"],
 }
 SMTP = {"port": 25, "address": "any", "service": "smtp", "programs": ["master"]}
 PROXY = {"port": 4190, "address": "loopback", "service": "proxy", "programs": []}
@@ -61,6 +62,23 @@ def test_a_name_that_does_not_resolve_is_refused_with_the_remedy() -> None:
 def test_a_mail_name_that_stops_postfix_is_refused(name: str) -> None:
     (told,) = host.refusals(SURVEY, [], name)
     assert told.startswith("mail_hostname")
+
+
+@pytest.mark.parametrize(
+    ("profile", "addresses", "refused"),
+    [
+        ("tutorial", ["10.0.0.5", "198.51.100.10", "2001:db8::10", "fd00::1"], False),
+        ("tutorial", ["10.0.0.5", "9.9.9.9"], True),
+        ("tutorial", ["2620:fe::fe"], True),
+        ("internet", ["9.9.9.9"], False),
+    ],
+)
+def test_the_class_rooms_server_is_refused_on_a_public_address(
+    profile: str, addresses: list[str], refused: bool
+) -> None:
+    told = host.refusals({**SURVEY, "addresses": addresses}, [], "mail.example.org", profile)
+    assert bool(told) == refused
+    assert not refused or ("mail_profile" in told[0] and addresses[-1] in told[0])
 
 
 def test_conflicts_are_told_with_versions_and_remedy() -> None:
