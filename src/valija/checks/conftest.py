@@ -20,6 +20,7 @@ from valija.probes import imap as imap_probe
 from valija.probes import pop3 as pop3_probe
 from valija.probes import smtp as smtp_probe
 from valija.probes.peer import Peer
+from valija.probes.roundcube import Roundcube
 from valija.probes.routes import Direct, Loopback, Route, ssh_command
 from valija.probes.web import Browser
 from valija.probes.webmail import SquirrelMail
@@ -205,12 +206,15 @@ def browser(site: Site, main_family: str) -> Callable[..., Browser]:
 
 
 @pytest.fixture
-def webmail(browser: Callable[..., Browser], alice: Account) -> Iterator[Callable[..., SquirrelMail]]:
+def webmail(
+    browser: Callable[..., Browser], site: Site, alice: Account
+) -> Iterator[Callable[..., SquirrelMail | Roundcube]]:
     """A person in the webmail, logged in; logged out in the end."""
-    people: list[SquirrelMail] = []
+    people: list[SquirrelMail | Roundcube] = []
+    kinds: dict[str, type[SquirrelMail | Roundcube]] = {"squirrelmail": SquirrelMail, "roundcube": Roundcube}
 
-    def open_webmail(account: Account = alice, *, login: bool = True) -> SquirrelMail:
-        person = SquirrelMail(browser())
+    def open_webmail(account: Account = alice, *, login: bool = True) -> SquirrelMail | Roundcube:
+        person = kinds[site.webmail](browser())
         if login:
             person.login(account.name, account.password)
             people.append(person)

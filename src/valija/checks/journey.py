@@ -22,9 +22,9 @@ def attachments(content: bytes) -> dict[str, str]:
     parsed = email.message_from_bytes(content, policy=email.policy.default)
     found = {}
     for part in parsed.iter_attachments():
-        content = part.get_payload(decode=True)
-        assert isinstance(content, bytes), part.get_content_type()
-        found[str(part.get_filename())] = message.digest(content)
+        octets = part.get_payload(decode=True)
+        assert isinstance(octets, bytes), part.get_content_type()
+        found[str(part.get_filename())] = message.digest(octets)
     return found
 
 

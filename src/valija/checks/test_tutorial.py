@@ -62,7 +62,7 @@ def test_document_root_is_var_www(host: Any, browser: Callable[..., Any]) -> Non
     tier="quick",
     needs=["webmail"],
     setting="mail_webmail",
-    remedy=N_("Run `valija apply --tags squirrelmail,apache`."),
+    remedy=N_("Run `valija apply --tags squirrelmail,roundcube,apache`."),
 )
 def test_webmail_answers(host: Any, webmail: Callable[..., Any]) -> None:
     page = webmail(login=False).login_page()
@@ -202,13 +202,13 @@ def test_pop3_login_list_fetch(
 
 @check(
     "T-5",
-    N_("SquirrelMail: log in, list the messages, read one"),
+    N_("The webmail: log in, list the messages, read one"),
     step=5,
     mutates=True,
     tier="quick",
     needs=["webmail"],
     setting="mail_webmail",
-    remedy=N_("Run `valija apply --tags squirrelmail`; then look at /var/log/apache2/error.log and php-fpm's journal."),
+    remedy=N_("Run `valija apply --tags squirrelmail,roundcube`; then look at the logs of Apache and of php-fpm."),
 )
 def test_webmail_login_list_read(
     smtp: Callable[..., Any], webmail: Callable[..., Any], mailbox: Mailbox, sender: str, alice: Account
@@ -227,12 +227,12 @@ def test_webmail_login_list_read(
 
 @check(
     "T-5",
-    N_("SquirrelMail: a message written there arrives, and a copy lies in Sent"),
+    N_("The webmail: a message written there arrives, and a copy lies in Sent"),
     step=5,
     mutates=True,
     needs=["webmail"],
-    setting="squirrelmail_*",
-    remedy=N_("SquirrelMail sends by SMTP to this host: look at `journalctl SYSLOG_FACILITY=2` there."),
+    setting="mail_webmail",
+    remedy=N_("The webmail sends by SMTP to this host: look at `journalctl SYSLOG_FACILITY=2` there."),
 )
 def test_webmail_sends(webmail: Callable[..., Any], imap: Callable[..., Any], alice: Account, bob: Account) -> None:
     subject = f"Written {uuid.uuid4().hex}"

@@ -5,30 +5,47 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from valija.checks.marks import check
-from valija.checks.site import Account
+from valija.checks.site import Account, Site
 from valija.messages import N_, _
 from valija.probes import web
 from valija.probes.web import Browser
-from valija.probes.webmail import SquirrelMail, visible_text
+from valija.probes.webmail import visible_text
 
-DENY = N_("Run `valija apply --tags squirrelmail,apache`: the web server denies these folders; .htaccess does not.")
+DENY = N_(
+    "Run `valija apply --tags squirrelmail,roundcube,apache`: the web server denies these folders; .htaccess does not."
+)
 
-PROTECTED = [
-    *("config/config.php", "config/conf.pl", "config/config_default.php", "config/config_local.php", "config/"),
-    *("data/", "data/default_pref", "class/", "class/mime.class.php", "functions/global.php", "functions/"),
-    *("include/validate.php", "include/", "contrib/", "doc/", "doc/ReleaseNotes", "locale/", "po/", "configure"),
-    *("plugins/translate/setup.php", "plugins/mail_fetch/fetch.php", "plugins/", "src/configtest.php"),
-    *(".git/config", ".svn/entries", "config/config.php.bak", "config/config.php~", "config/config.php.before-valija"),
+# What no webmail gives out, and what each keeps beside its pages.
+PROTECTED = [".git/config", ".svn/entries", ".htaccess", "config/", "plugins/"]
+PROTECTED_OF = {
+    "squirrelmail": [
+        *("config/config.php", "config/conf.pl", "config/config_default.php", "config/config_local.php"),
+        *("data/", "data/default_pref", "class/", "class/mime.class.php", "functions/global.php", "functions/"),
+        *("include/validate.php", "include/", "contrib/", "doc/", "doc/ReleaseNotes", "locale/", "po/", "configure"),
+        *("plugins/translate/setup.php", "plugins/mail_fetch/fetch.php", "src/configtest.php"),
+        *("config/config.php.bak", "config/config.php~", "config/config.php.before-valija"),
+    ],
+    "roundcube": [
+        *("config/config.inc.php", "config/config.inc.php.before-valija", "config/defaults.inc.php", "SQL/", "bin/"),
+        *("SQL/sqlite.initial.sql", "bin/update.sh", "installer/", "installer/index.php", "logs/", "logs/errors.log"),
+        *("temp/", "vendor/", "program/", "program/include/iniset.php", "program/lib/", "program/js/", "skins/"),
+        *("plugins/jqueryui/jqueryui.php", "plugins/jqueryui/config.inc.php", "skins/elastic/meta.json"),
+        *("program/localization/en_US/labels.inc", "skins/elastic/templates/login.html.bak", "composer.json"),
+    ],
+}
+SERVER = [
+    *("/server-status", "/server-info", "/icons/", "/cgi-bin/", "/manual/", "/javascript/", "/roundcube/"),
+    *("/.git/config", "/.htaccess"),
 ]
-SERVER = ["/server-status", "/server-info", "/icons/", "/cgi-bin/", "/manual/", "/.git/config", "/.htaccess"]
 
 
 @check("E-01", N_("The login page is a clean page: no notice of PHP, no version"), tier="quick", needs=["webmail"])
-def test_login_page_is_clean(webmail: Callable[..., SquirrelMail], browser: Callable[..., Browser]) -> None:
+def test_login_page_is_clean(webmail: Callable[..., Any], browser: Callable[..., Browser]) -> None:
     page = webmail(login=False).login_page()
     notice = re.search(r"(Notice|Warning|Deprecated|Fatal error)</b>?:", page.text)
     assert not notice, _("PHP speaks on the login page: {text}").format(text=visible_text(page)[:200])
@@ -40,13 +57,12 @@ def test_login_page_is_clean(webmail: Callable[..., SquirrelMail], browser: Call
 
 
 @check("E-02", N_("The login form refuses a wrong password, an unknown name and no name"), needs=["webmail"])
-def test_bad_logins_at_the_form(webmail: Callable[..., SquirrelMail], alice: Account) -> None:
+def test_bad_logins_at_the_form(webmail: Callable[..., Any], alice: Account) -> None:
     def attempt(name: str) -> str:
         """What is wrong with the answer to a bad login, or an empty text."""
         person = webmail(login=False)
         page = person.try_login(name, "wrong-password")
-        inside = person.browser.get(f"{person.root}src/right_main.php")
-        if person.logged_in(page) or person.logged_in(inside):
+        if person.logged_in(page) or person.logged_in(person.inbox()):
             return _("{name!r} is logged in with a wrong password.").format(name=name)
         return _("{name!r} came back as it was written.").format(name=name) if "<b>x" in page.text else ""
 
@@ -57,29 +73,26 @@ def test_bad_logins_at_the_form(webmail: Callable[..., SquirrelMail], alice: Acc
 
 
 @check("E-04", N_("After the logout the old cookies open nothing"), needs=["webmail"])
-def test_stolen_cookies_after_logout(browser: Callable[..., Browser], alice: Account) -> None:
-    person = SquirrelMail(browser())
-    person.login(alice.name, alice.password)
-    thief = SquirrelMail(browser())
+def test_stolen_cookies_after_logout(webmail: Callable[..., Any]) -> None:
+    person, thief = webmail(), webmail(login=False)
     thief.browser.cookies.update(person.browser.cookies)
-    assert thief.logged_in(thief.browser.get("/webmail/src/right_main.php")), _("The cookies are no session.")
+    assert thief.logged_in(thief.inbox()), _("The cookies are no session.")
     person.logout()
-    page = thief.browser.get("/webmail/src/right_main.php")
-    assert not thief.logged_in(page), _("The session lives on after the logout.")
+    assert not thief.logged_in(thief.inbox()), _("The session lives on after the logout.")
 
 
 @check(
     "E-18",
-    N_("SquirrelMail's protected folders are not served"),
+    N_("The webmail's protected folders are not served"),
     tier="quick",
     needs=["webmail"],
-    setting="squirrelmail_*",
+    setting="mail_webmail",
     remedy=DENY,
 )
-def test_protected_folders(browser: Callable[..., Browser]) -> None:
+def test_protected_folders(browser: Callable[..., Browser], site: Site) -> None:
     visitor = browser()
     served = []
-    for path in PROTECTED:
+    for path in PROTECTED + PROTECTED_OF[site.webmail]:
         page = visitor.get(f"/webmail/{path}", follow=False)
         if page.status not in (403, 404):
             served.append(f"{path}: {page.status}")
@@ -96,7 +109,15 @@ def test_server_shows_nothing_of_itself(browser: Callable[..., Browser]) -> None
 @check("E-20", N_("A folder without a page of its own is never listed"), setting="apache_*", remedy=DENY)
 def test_no_directory_listing(browser: Callable[..., Browser]) -> None:
     visitor = browser()
-    for path in ("/", "/webmail/images/", "/webmail/src/", "/webmail/themes/", "/webmail/help/"):
+    for path in (
+        "/",
+        "/webmail/images/",
+        "/webmail/src/",
+        "/webmail/themes/",
+        "/webmail/help/",
+        "/webmail/skins/",
+        "/webmail/program/js/",
+    ):
         page = visitor.get(path)
         assert "Index of" not in page.text and "Parent Directory" not in page.text, path
 

@@ -13,7 +13,7 @@ from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
 from valija.probes.transcript import MASK, Recorder, Transcript
 
 # Names of form fields whose values are never recorded: passwords, and tokens that stand for a session.
-SECRET_FIELDS = frozenset({"secretkey", "password", "smtoken", "key"})
+SECRET_FIELDS = frozenset({"secretkey", "password", "smtoken", "key", "_pass", "_token"})
 
 _REDIRECTS_AT_MOST = 6
 
@@ -206,7 +206,7 @@ class Browser:
     def _keep(self, cookie: str) -> None:
         name, _equals, rest = cookie.partition("=")
         value = rest.partition(";")[0].strip()
-        if value in ("", "deleted", "SQMTRASH"):
+        if value in ("", "deleted", "SQMTRASH", "-del-"):
             self.cookies.pop(name.strip(), None)
         else:
             self.cookies[name.strip()] = value

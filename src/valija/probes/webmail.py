@@ -75,6 +75,10 @@ class SquirrelMail:
         )
         return page.status == 200 and inside and not any("secretkey" in form.fields for form in web.forms(page))
 
+    def inbox(self) -> Page:
+        """The page at the inbox's address, whoever asks."""
+        return self.browser.get(f"{self.root}src/right_main.php")
+
     def messages(self, folder: str = "INBOX") -> list[Listed]:
         """The first page of a folder's message list."""
         page = self._page(f"src/right_main.php?PG_SHOWALL=0&startMessage=1&mailbox={quote(folder)}")
