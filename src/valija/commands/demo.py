@@ -21,10 +21,10 @@ from valija.progress import elapsed, make_progress
 from valija.runner import Outcome, run_playbook
 
 # The setting that a demo makes when SquirrelMail's source is out of reach; the next demo tries again.
-WITHOUT_WEBMAIL = {"mail_webmail": "none"}
+OTHER_WEBMAIL = {"mail_webmail": "roundcube"}
 SOURCE_SETTING = "mail_squirrelmail_source"
 
-# A file in the lab's folder that says that the webmail is missing for that reason.
+# A file in the lab's folder that says that the webmail is another one for that reason.
 MISSED = "webmail-missed"
 
 # A file there that says that the passwords were shown.
@@ -92,7 +92,7 @@ def command(
     if keep:
         raise InputError(_("--keep goes with --down."))
     bring_up(console, lab, releases, profile)
-    outcome, webmail_missing = apply(console, lab, verbosity)
+    outcome, webmail_is_another = apply(console, lab, verbosity)
     if outcome.exit_code:
         summary.show_outcome(console, outcome)
         return outcome.exit_code
@@ -103,7 +103,7 @@ def command(
     if tier != "quick" and proof.exit_code == 0:
         (lab.place.directory / PROVED).touch()
     evidence.show_failures(console, results)
-    show(console, lab, results, missing=webmail_missing)
+    show(console, lab, results, another=webmail_is_another)
     evidence.show_counts(console, results)
     say_how_it_ended(console, lab, proof)
     return proof.exit_code
@@ -120,28 +120,29 @@ def take_down(console: Console, lab: Lab, *, images: bool) -> int:
 
 
 def bring_up(console: Console, lab: Lab, releases: tuple[str, ...], profile: str | None) -> None:
-    """Take the lab up with what is asked for; the webmail is tried again when it could not be had the last time."""
+    """Take the lab up with what is asked for; SquirrelMail is tried again when it could not be had the last time."""
     missed = lab.place.directory / MISSED
     settings: dict[str, Any] | None = None
     if missed.exists():
-        settings = {name: value for name, value in lab.record.settings.items() if name not in WITHOUT_WEBMAIL}
+        settings = {name: value for name, value in lab.record.settings.items() if name not in OTHER_WEBMAIL}
     with steps(console) as step:
         lab.up(releases, progress=step, profile=profile, settings=settings)
     missed.unlink(missing_ok=True)
 
 
 def apply(console: Console, lab: Lab, verbosity: int) -> tuple[Outcome, bool]:
-    """Bring the hosts to the inventory's state: without webmail when only its source is out of reach.
+    """Bring the hosts to the inventory's state: with Roundcube when only SquirrelMail's source is out of reach.
 
-    The second value says whether the webmail is missing for that reason.
+    The second value says whether the webmail is another one for that reason.
     """
     site = [str(lab.site_dir)]
     outcome = run_playbook("site", site, verbosity=verbosity, progress=make_progress(console))
     if not source_out_of_reach(outcome):
         return outcome, False
-    console.print(Text(_("The demo goes on without webmail: its source cannot be reached."), style="bold red"))
+    words = _("SquirrelMail's source cannot be reached: the demo goes on with Roundcube instead.")
+    console.print(Text(words, style="bold red"))
     with steps(console) as step:
-        lab.up(progress=step, settings={**lab.record.settings, **WITHOUT_WEBMAIL})
+        lab.up(progress=step, settings={**lab.record.settings, **OTHER_WEBMAIL})
     (lab.place.directory / MISSED).touch()
     return run_playbook("site", site, verbosity=verbosity, progress=make_progress(console)), True
 
@@ -178,7 +179,7 @@ def prove(console: Console, lab: Lab, directory: Path, tier: str, verbosity: int
     return proof, evidence.load(directory)
 
 
-def show(console: Console, lab: Lab, results: evidence.Results, *, missing: bool) -> None:
+def show(console: Console, lab: Lab, results: evidence.Results, *, another: bool) -> None:
     """Services with addresses and ports, the webmail, the accounts."""
     console.print()
     for one in results.values():
@@ -191,16 +192,20 @@ def show(console: Console, lab: Lab, results: evidence.Results, *, missing: bool
             where = addresses if listen["address"] == "any" else _("the host itself")
             table.add_row(str(listen["service"]), where, str(listen["port"]))
         console.print(table)
-        console.print(webmail_line(site, missing=missing), soft_wrap=True)
+        console.print(webmail_line(site, another=another), soft_wrap=True)
     show_accounts(console, lab)
 
 
-def webmail_line(site: dict[str, Any], *, missing: bool) -> Text:
-    """Where the webmail is, or why there is none."""
-    if site.get("webmail", "none") != "none" and (address := site["addresses"].get("ipv4")):
-        return Text.assemble((_("Webmail") + " ", "bold"), f"http://{address}/webmail/")
-    why = _("none: SquirrelMail's source could not be reached. Set {setting}.") if missing else _("none")
-    return Text.assemble((_("Webmail") + " ", "bold"), (why.format(setting=SOURCE_SETTING), "bold red"))
+def webmail_line(site: dict[str, Any], *, another: bool) -> Text:
+    """Where the webmail is, and why it is not SquirrelMail."""
+    line = Text.assemble((_("Webmail") + " ", "bold"))
+    if site.get("webmail", "none") == "none" or not (address := site["addresses"].get("ipv4")):
+        return line.append(_("none"), "bold red")
+    line.append(f"http://{address}/webmail/")
+    if another:
+        why = _("Roundcube: SquirrelMail's source could not be reached. Set {setting}.").format(setting=SOURCE_SETTING)
+        line.append(f" {why}", "bold red")
+    return line
 
 
 def show_accounts(console: Console, lab: Lab) -> None:
