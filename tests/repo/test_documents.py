@@ -56,10 +56,26 @@ def verb_takes(words: list[str]) -> bool:
     """Whether `valija WORDS` names a verb, and only options that it has."""
     command: click.Command | None = cli
     context = click.Context(cli)
-    rest = list(words)
+    rest = words[2:] if words[:1] == ["--lang"] else list(words)
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         command = command.get_command(context, rest.pop(0))
     if command is None:
         return False
     known = {option for parameter in command.params for option in parameter.opts + parameter.secondary_opts}
     return all(word.split("=")[0] in known | {"--help", "-h", "--version"} for word in rest if word.startswith("-"))
+
+
+def outline(path: Path) -> list[list[str]]:
+    """The commands of a document without what a translation may change: names, values and the language."""
+    outlined = []
+    for command in shown_commands(path):
+        words = re.sub(r"--lang \w+ ", "", command).split()
+        outlined.append([*words[:2], *(word for word in words[2:] if word.startswith("-"))])
+    return outlined
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in DOCUMENTS if path.name.endswith(".es.md")], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_translated_document_shows_the_commands_of_its_original(path: Path) -> None:
+    assert outline(path) == outline(path.with_name(path.name.replace(".es.md", ".md")))
