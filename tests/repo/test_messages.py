@@ -25,7 +25,7 @@ KEPT = re.compile(r"\{[^{}]*\}|%\(\w+\)s|`[^`]+`|(?<!\w)--[a-z]+[a-z-]*|\b(?:mai
 
 # Who says its text to people, and marks of texts.
 SPEAKERS = {"echo", "secho", "confirm", "prompt", "skip", "add_column", "InputError", "ValijaError", "ClickException"}
-SPEAKERS |= {"BadParameter", "UsageError"}
+SPEAKERS |= {"BadParameter", "UsageError", "remark", "says"}
 MARKS = {"_", "N_", "ngettext"}
 
 

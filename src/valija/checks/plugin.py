@@ -92,7 +92,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     site = config.stash[SITE]
     addresses = ", ".join(site.addresses.values())
-    return f"site: {site.name} ({site.hostname}, {addresses}), {site.release}, tier {config.getoption('--tier')}"
+    words = _("site: {name} ({hostname}, {addresses}), {release}, tier {tier}")
+    return words.format(
+        name=site.name,
+        hostname=site.hostname,
+        addresses=addresses,
+        release=site.release,
+        tier=config.getoption("--tier"),
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

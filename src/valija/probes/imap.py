@@ -8,6 +8,7 @@ import re
 import socket
 from typing import Any
 
+from valija.messages import _
 from valija.probes import transcript
 from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
 from valija.probes.transcript import Recorder, Transcript
@@ -50,7 +51,7 @@ class Session(imaplib.IMAP4):
 
     def read(self, size: int) -> bytes:
         data: bytes = super().read(size)
-        self.recorder.remark(f"a literal of {len(data)} octets")
+        self.recorder.remark(_("a literal of {count} octets").format(count=len(data)))
         return data
 
     # plain talk

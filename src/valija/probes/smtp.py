@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 from typing import Any, Self
 
+from valija.messages import _
 from valija.probes import transcript
 from valija.probes.message import dot_stuffed
 from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
@@ -63,11 +64,12 @@ def grammar_problems(reply: Reply) -> list[str]:
     problems = []
     for raw in reply.raw:
         if not _REPLY_LINE.fullmatch(raw):
-            problems.append(f"not a reply line of printable ASCII that ends CRLF: {raw!r}")
+            problems.append(_("not a reply line of printable ASCII that ends CRLF: {line!r}").format(line=raw))
         if len(raw) > REPLY_LINE_OCTETS:
-            problems.append(f"{len(raw)} octets in a reply line, at most {REPLY_LINE_OCTETS}: {raw[:60]!r}...")
+            words = _("{size} octets in a reply line, at most {limit}: {line!r}...")
+            problems.append(words.format(size=len(raw), limit=REPLY_LINE_OCTETS, line=raw[:60]))
     if len({raw[:3] for raw in reply.raw}) > 1:
-        problems.append(f"one reply with several codes: {reply}")
+        problems.append(_("one reply with several codes: {reply}").format(reply=reply))
     return problems
 
 
@@ -77,9 +79,9 @@ def enhanced_code_problems(reply: Reply) -> list[str]:
     if not reply.lines or verb in _NO_ENHANCED_CODE or reply.code // 100 not in (2, 4, 5):
         return []
     if not reply.enhanced:
-        return [f"no enhanced status code: {reply}"]
+        return [_("no enhanced status code: {reply}").format(reply=reply)]
     if reply.enhanced[0] != str(reply.code)[0]:
-        return [f"enhanced status code of another class: {reply}"]
+        return [_("enhanced status code of another class: {reply}").format(reply=reply)]
     return []
 
 
@@ -137,7 +139,7 @@ class Session(smtplib.SMTP):
             except ConnectionError:
                 raw = b""
             if not raw:
-                self.recorder.remark("connection closed by the server")
+                self.recorder.remark(_("connection closed by the server"))
                 break
             raws.append(raw)
             self.recorder.server_says(raw)
@@ -156,7 +158,7 @@ class Session(smtplib.SMTP):
         try:
             self.send(data + b"\r\n")
         except (smtplib.SMTPServerDisconnected, ConnectionError):
-            self.recorder.remark("connection closed by the server")
+            self.recorder.remark(_("connection closed by the server"))
             return Reply(self._last_sent, 0, (), ())
         return self.read_reply()
 

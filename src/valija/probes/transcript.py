@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from valija.messages import _
+
 MASK = "********"
 
 Who = Literal["C", "S", "*"]
@@ -115,7 +117,8 @@ class Recorder:
         for text in lines[:shown]:
             self._add("C", text)
         if len(lines) > shown:
-            self.remark(f"... {len(lines) - shown} more lines, {len(data)} octets in all")
+            words = _("... {lines} more lines, {octets} octets in all")
+            self.remark(words.format(lines=len(lines) - shown, octets=len(data)))
 
     def transcript(self) -> Transcript:
         """What was said so far."""

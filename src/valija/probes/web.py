@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from valija.messages import _
 from valija.probes import transcript
 from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
 from valija.probes.transcript import MASK, Recorder, Transcript
@@ -225,7 +226,7 @@ class Browser:
         for name, value in answer.getheaders():
             if name.lower() in ("location", "set-cookie", "content-type"):
                 self.recorder.server_says(f"{name}: {_without_secrets(value) if name.lower() == 'location' else value}")
-        self.recorder.remark(f"{len(content)} octets of body")
+        self.recorder.remark(_("{count} octets of body").format(count=len(content)))
 
 
 def _without_secrets(path: str) -> str:

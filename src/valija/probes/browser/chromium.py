@@ -86,9 +86,9 @@ class Window:
         self.page.on("pageerror", lambda error: self.script_errors.append(str(error)))
         self.page.on("dialog", lambda dialog: dialog.accept())
 
-    def says(self, act: str) -> None:
-        """Keep what the person does."""
-        self.recorder.remark(act)
+    def says(self, act: str, **values: str) -> None:
+        """Keep what the person does: a text of the catalogue, and what stands in its places."""
+        self.recorder.remark(act.format(**values))
 
     def close(self) -> None:
         self.context.close()

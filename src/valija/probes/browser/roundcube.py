@@ -25,7 +25,7 @@ class RoundcubePages:
         self.page = window.page
 
     def login(self, name: str, password: str) -> None:
-        self.window.says(f"log in as {name}")
+        self.window.says(_("log in as {name}"), name=name)
         self.page.goto(self.window.url)
         self.page.fill("[name=_user]", name)
         self.page.fill("[name=_pass]", password)
@@ -39,13 +39,13 @@ class RoundcubePages:
         return [str(link.get_attribute("rel")).removeprefix(PREFIX) for link in links]
 
     def subjects(self, folder: str) -> list[str]:
-        self.window.says(f"open the folder {folder}")
+        self.window.says(_("open the folder {folder}"), folder=folder)
         self._task("?_task=mail&_mbox=" + _imap_name(folder))
         return self._listed()
 
     def read(self, folder: str, subject: str) -> str:
         self.subjects(folder)
-        self.window.says(f"read {subject}")
+        self.window.says(_("read {subject}"), subject=subject)
         if self._narrow:
             self._row(subject).click()
             shown = self.page.frame_locator("#messagecontframe").locator("body")
@@ -57,13 +57,13 @@ class RoundcubePages:
         return self.page.inner_text("#layout-content")
 
     def reply(self, body: str) -> None:
-        self.window.says("reply")
+        self.window.says(_("reply"))
         self.page.click("a.reply:visible >> nth=0")
         self._write(body)
         self.send()
 
     def compose(self, draft: Draft) -> None:
-        self.window.says(f"write to {draft.to}")
+        self.window.says(_("write to {address}"), address=draft.to)
         self._task("?_task=mail&_action=compose")
         for file in draft.files:
             with self.page.expect_file_chooser() as chooser:
@@ -77,14 +77,14 @@ class RoundcubePages:
         self._write(draft.body)
 
     def send(self) -> None:
-        self.window.says("send")
+        self.window.says(_("send"))
         self.page.click("button.send")
         self.page.wait_for_selector("#messagelist", state="attached")
         self._settle()
 
     def search(self, text: str) -> list[str]:
         self.subjects("INBOX")
-        self.window.says(f"search for {text}")
+        self.window.says(_("search for {text}"), text=text)
         with self.page.expect_response(lambda response: "_action=search" in response.url):
             self.page.fill("#mailsearchform", text)
             self.page.press("#mailsearchform", "Enter")
@@ -92,20 +92,20 @@ class RoundcubePages:
         return self._listed()
 
     def create_folder(self, name: str) -> None:
-        self.window.says(f"create the folder {name}")
+        self.window.says(_("create the folder {name}"), name=name)
         self._task("?_task=settings&_action=folders")
         self.page.click("a.create")
         self._form.locator("[name=_name]").fill(name)
         self._save()
 
     def rename_folder(self, old: str, new: str) -> None:
-        self.window.says(f"rename the folder {old} to {new}")
+        self.window.says(_("rename the folder {old} to {new}"), old=old, new=new)
         self._open_in_settings(old)
         self._form.locator("[name=_name]").fill(new)
         self._save()
 
     def delete_folder(self, name: str) -> None:
-        self.window.says(f"delete the folder {name}")
+        self.window.says(_("delete the folder {name}"), name=name)
         self._open_in_settings(name)
         self.page.click("a.delete:visible")
         self.page.click(".ui-dialog-buttonset button.mainaction")
@@ -114,7 +114,7 @@ class RoundcubePages:
 
     def move(self, folder: str, subject: str, target: str) -> None:
         self._tick(folder, subject)
-        self.window.says(f"move it to {target}")
+        self.window.says(_("move it to {target}"), target=target)
         self.page.click("#messagemenulink")
         self.page.click("#message-menu a.move")
         self.page.click(f"#folder-selector a:has-text('{target}')")
@@ -122,20 +122,20 @@ class RoundcubePages:
 
     def delete(self, folder: str, subject: str) -> None:
         self._tick(folder, subject)
-        self.window.says("delete it")
+        self.window.says(_("delete it"))
         self.page.click("a.delete:visible")
         self._settle()
 
     def purge(self) -> None:
         self.subjects("Trash")
-        self.window.says("empty the trash")
+        self.window.says(_("empty the trash"))
         self.page.click("a.sidebar-menu")
         self.page.click("#mailboxoptions-menu a.purge")
         self.page.click(".ui-dialog-buttonset button.mainaction")
         self._settle()
 
     def add_contact(self, name: str, address: str) -> None:
-        self.window.says(f"add {name} <{address}> to the address book")
+        self.window.says(_("add {name} <{address}> to the address book"), name=name, address=address)
         self._task("?_task=addressbook")
         self.page.click("a.create")
         form = self.page.frame_locator("#contact-frame")
@@ -149,14 +149,14 @@ class RoundcubePages:
         return self.page.inner_text("#contacts-table")
 
     def set_full_name(self, name: str) -> None:
-        self.window.says(f"set the full name {name}")
+        self.window.says(_("set the full name {name}"), name=name)
         self._task("?_task=settings&_action=identities")
         self.page.click("#identities-table tbody tr >> nth=0")
         self._form.locator("[name=_name]").fill(name)
         self._save()
 
     def logout(self) -> None:
-        self.window.says("log out")
+        self.window.says(_("log out"))
         self.page.click("a.logout")
         self.page.wait_for_selector("[name=_pass]")
 
@@ -195,7 +195,7 @@ class RoundcubePages:
 
     def _tick(self, folder: str, subject: str) -> None:
         self.subjects(folder)
-        self.window.says(f"choose {subject}")
+        self.window.says(_("choose {subject}"), subject=subject)
         self._row(subject).click()
         self.page.frame_locator("#messagecontframe").locator("#messagebody").wait_for()
         self._settle()

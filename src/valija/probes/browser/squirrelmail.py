@@ -22,7 +22,7 @@ class SquirrelMailPages:
         self.page = window.page
 
     def login(self, name: str, password: str) -> None:
-        self.window.says(f"log in as {name}")
+        self.window.says(_("log in as {name}"), name=name)
         self.page.goto(self.window.url)
         self.page.fill("[name=login_username]", name)
         self.page.fill("[name=secretkey]", password)
@@ -36,26 +36,26 @@ class SquirrelMailPages:
         return [str(link.get_attribute("title")) for link in links.all()]
 
     def subjects(self, folder: str) -> list[str]:
-        self.window.says(f"open the folder {folder}")
+        self.window.says(_("open the folder {folder}"), folder=folder)
         self.folders()
         self._follow(self._left, f"a[target=right][href$='mailbox={_imap_name(folder)}']", self._right)
         return self._listed()
 
     def read(self, folder: str, subject: str) -> str:
         self.subjects(folder)
-        self.window.says(f"read {subject}")
+        self.window.says(_("read {subject}"), subject=subject)
         self._follow(self._right, f"a[href*='read_body.php']:text-is('{subject}')")
         return self._right.inner_text("body")
 
     def reply(self, body: str) -> None:
-        self.window.says("reply")
+        self.window.says(_("reply"))
         self._follow(self._right, "a:text-is('Reply')")
         quoted = self._right.input_value("#body")
         self._right.fill("#body", f"{body}\n\n{quoted}")
         self.send()
 
     def compose(self, draft: Draft) -> None:
-        self.window.says(f"write to {draft.to}")
+        self.window.says(_("write to {address}"), address=draft.to)
         self._menu("Compose")
         for file in draft.files:
             self._right.set_input_files("[name=attachfile]", file)
@@ -65,7 +65,7 @@ class SquirrelMailPages:
             self._right.fill(f"#{field}", value)
 
     def send(self) -> None:
-        self.window.says("send")
+        self.window.says(_("send"))
         self._follow(self._right, "[name=send] >> nth=-1")
         if "compose.php" in self._right.url:
             raise NotSeenError(
@@ -73,7 +73,7 @@ class SquirrelMailPages:
             )
 
     def search(self, text: str) -> list[str]:
-        self.window.says(f"search for {text}")
+        self.window.says(_("search for {text}"), text=text)
         self.subjects("INBOX")
         self._menu("Search")
         self._right.fill("[name=what]", text)
@@ -82,14 +82,14 @@ class SquirrelMailPages:
         return self._listed()
 
     def create_folder(self, name: str) -> None:
-        self.window.says(f"create the folder {name}")
+        self.window.says(_("create the folder {name}"), name=name)
         self._menu("Folders")
         self._right.fill("#folder_name", name)
         self._follow(self._right, "form[name=cf] [type=submit]")
         self._must_show("Created folder successfully")
 
     def rename_folder(self, old: str, new: str) -> None:
-        self.window.says(f"rename the folder {old} to {new}")
+        self.window.says(_("rename the folder {old} to {new}"), old=old, new=new)
         self._menu("Folders")
         self._right.select_option("[name=old]", _imap_name(old))
         self._follow(self._right, "form:has([name=old]) [type=submit]")
@@ -98,7 +98,7 @@ class SquirrelMailPages:
         self._must_show("Renamed successfully")
 
     def delete_folder(self, name: str) -> None:
-        self.window.says(f"delete the folder {name}")
+        self.window.says(_("delete the folder {name}"), name=name)
         self._menu("Folders")
         form = "form[action^='folders_delete.php']"
         self._right.select_option(f"{form} [name=mailbox]", _imap_name(name))
@@ -108,22 +108,22 @@ class SquirrelMailPages:
 
     def move(self, folder: str, subject: str, target: str) -> None:
         self._tick(folder, subject)
-        self.window.says(f"move it to {target}")
+        self.window.says(_("move it to {target}"), target=target)
         self._right.select_option("[name=targetMailbox]", _imap_name(target))
         self._follow(self._right, "[name=moveButton]")
 
     def delete(self, folder: str, subject: str) -> None:
         self._tick(folder, subject)
-        self.window.says("delete it")
+        self.window.says(_("delete it"))
         self._follow(self._right, "[name=delete]")
 
     def purge(self) -> None:
         self.folders()
-        self.window.says("empty the trash")
+        self.window.says(_("empty the trash"))
         self._follow(self._left, "a[href*='empty_trash.php']")
 
     def add_contact(self, name: str, address: str) -> None:
-        self.window.says(f"add {name} <{address}> to the address book")
+        self.window.says(_("add {name} <{address}> to the address book"), name=name, address=address)
         self._menu("Addresses")
         for field, value in (("nickname", name), ("email", address), ("firstname", name)):
             self._right.fill(f"#addaddr_{field}_", value)
@@ -134,7 +134,7 @@ class SquirrelMailPages:
         return self._right.inner_text("body")
 
     def set_full_name(self, name: str) -> None:
-        self.window.says(f"set the full name {name}")
+        self.window.says(_("set the full name {name}"), name=name)
         self._menu("Options")
         self._follow(self._right, "a:text-is('Personal Information')")
         self._right.fill("[name=new_full_name]", name)
@@ -143,7 +143,7 @@ class SquirrelMailPages:
 
     def logout(self) -> None:
         self.page.goto(f"{self.window.url}src/webmail.php")
-        self.window.says("sign out")
+        self.window.says(_("log out"))
         self._right.click("a:text-is('Sign Out')")
         self.page.wait_for_url("**/signout.php*")
 
@@ -179,7 +179,7 @@ class SquirrelMailPages:
 
     def _tick(self, folder: str, subject: str) -> None:
         self.subjects(folder)
-        self.window.says(f"tick {subject}")
+        self.window.says(_("tick {subject}"), subject=subject)
         link = self._right.locator(f"a[href*='read_body.php']:text-is('{subject}')")
         self._right.locator("tr", has=link).last.locator("input[type=checkbox]").check()
 
