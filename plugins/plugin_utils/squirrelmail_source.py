@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
@@ -18,6 +17,7 @@ from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils.trees import digest_of_archive
 from ansible_collections.valija.mailserver.plugins.plugin_utils import squirrelmail_tree
+from ansible_collections.valija.mailserver.plugins.plugin_utils.local_files import cache_directory, replace
 
 _REMEDY = (
     "Set mail_squirrelmail_source to a git address and commit that this machine reaches, or to a local archive with its"
@@ -32,6 +32,10 @@ _GIT_TIMEOUT = 300
 _MTIME = 946684800
 
 
+# A URL's userinfo (RFC 3986, section 3.2.1), up to the last @ of the authority; a mirror's stands in git's own words.
+_USERINFO = re.compile(r"(?<=://)[^/\s'\"]*@")
+
+
 class SourceError(Exception):
     """The source cannot be had; the text says from where, why, and what to set."""
 
@@ -43,12 +47,6 @@ class Archive:
     path: Path
     digest: str
     version: str
-
-
-def cache_directory() -> Path:
-    """Where made archives are kept (XDG Base Directory Specification): ~/.cache/valija unless told otherwise."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "valija"
 
 
 def obtain(source: Mapping[str, Any], cache_dir: Path | None = None) -> Archive:
@@ -67,7 +65,9 @@ def obtain(source: Mapping[str, Any], cache_dir: Path | None = None) -> Archive:
         version = f"{squirrelmail_tree.version(files)} {wanted[:12]}"
         prepared = squirrelmail_tree.prepared(files)
     except squirrelmail_tree.UnexpectedSourceError as error:
-        raise SourceError(f"SquirrelMail's source {place} {wanted} is not as expected: {error}. {_REMEDY}") from error
+        raise SourceError(
+            f"SquirrelMail's source {_shown(place)} {wanted} is not as expected: {error}. {_REMEDY}"
+        ) from error
     try:
         return _keep(path, prepared, version)
     except OSError as error:
@@ -90,7 +90,13 @@ def _edition() -> str:
     return hashlib.sha256(Path(squirrelmail_tree.__file__).read_bytes() + Path(__file__).read_bytes()).hexdigest()
 
 
+def _shown(words: str) -> str:
+    """Words without what stands before the @ of an address in them: a name and a password, or a token."""
+    return _USERINFO.sub("", words)
+
+
 def _from_git(address: str, commit: str) -> dict[str, bytes]:
+    shown = _shown(address)
     with tempfile.TemporaryDirectory(prefix="valija-squirrelmail-") as folder:
         try:
             _git(folder, "init", "--quiet", "--bare")
@@ -101,16 +107,16 @@ def _from_git(address: str, commit: str) -> dict[str, bytes]:
                 _git(folder, "fetch", "--quiet", "--", address, "+refs/*:refs/source/*")
             found = _git(folder, "rev-parse", "--verify", f"{commit}^{{commit}}").decode().strip()
             if found != commit:
-                raise SourceError(f"SquirrelMail's source: {address} has {found} where {commit} was asked for")
+                raise SourceError(f"SquirrelMail's source: {shown} has {found} where {commit} was asked for")
             return _unpacked(_git(folder, "archive", "--format=tar", commit))
         except subprocess.CalledProcessError as error:
-            words = " ".join(error.stderr.decode(errors="replace").split()).rstrip(".")
+            words = _shown(" ".join(error.stderr.decode(errors="replace").split()).rstrip("."))
             raise SourceError(
-                f"SquirrelMail's source cannot be fetched from {address}, commit {commit}: git says: {words}. {_REMEDY}"
+                f"SquirrelMail's source cannot be fetched from {shown}, commit {commit}: git says: {words}. {_REMEDY}"
             ) from error
         except subprocess.TimeoutExpired as error:
             raise SourceError(
-                f"SquirrelMail's source cannot be fetched from {address}, commit {commit}: no answer within"
+                f"SquirrelMail's source cannot be fetched from {shown}, commit {commit}: no answer within"
                 f" {_GIT_TIMEOUT} s. {_REMEDY}"
             ) from error
         except FileNotFoundError as error:
@@ -167,10 +173,10 @@ def _kept(path: Path) -> Archive | None:
 def _keep(path: Path, files: Mapping[str, bytes], version: str) -> Archive:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = _packed(files)
-    _write(path, content)
+    replace(path, content)
     archive = Archive(path, digest_of_archive(path), version)
     note = {"sha256": hashlib.sha256(content).hexdigest(), "digest": archive.digest, "version": version}
-    _write(path.with_suffix(".json"), json.dumps(note, sort_keys=True).encode())
+    replace(path.with_suffix(".json"), json.dumps(note, sort_keys=True).encode())
     return archive
 
 
@@ -189,17 +195,3 @@ def _packed(files: Mapping[str, bytes]) -> bytes:
                 member.mode, member.size = 0o644, len(files[path])
                 archive.addfile(member, io.BytesIO(files[path]))
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: two runs at once both end with a good one."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()

@@ -5,12 +5,14 @@ Ansible stops at the first broken file, in words about its own loader, and takes
 
 from __future__ import annotations
 
+import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import yaml
+from ansible_collections.valija.mailserver.plugins.plugin_utils import local_files
 
 from valija.errors import InputError
 from valija.messages import _
@@ -51,13 +53,24 @@ def files(source: Path) -> list[Path]:
 
 
 def replace(path: Path, text: str) -> None:
-    """Put a text in place of a file's, in one step; the file's mode stays."""
-    real = path.resolve()
-    descriptor, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-        stream.write(text)
-    Path(temporary).chmod(path.stat().st_mode)
-    Path(temporary).replace(real)
+    """Put a text in place of a file's, in one step; the file's owner and mode stay, and a link stays a link."""
+    local_files.replace(path.resolve(), text.encode())
+
+
+@contextmanager
+def edited(inventory: Sequence[str]) -> Iterator[None]:
+    """Let one process at a time read, edit and write the files of a site; the lock ends with the process.
+
+    It is held on the folders themselves (flock(2)), so that nothing is left in a site.
+    """
+    paths = [Path(source) for source in inventory if "," not in source and Path(source).exists()]
+    folders = sorted({(path if path.is_dir() else path.parent).resolve() for path in paths})
+    with ExitStack() as stack:
+        for folder in folders:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def encrypted(inventory: Sequence[str]) -> list[Path]:

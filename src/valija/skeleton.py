@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from ansible_collections.valija.mailserver.plugins.plugin_utils.local_files import replace
 
 from valija.errors import InputError
 from valija.messages import _
@@ -70,7 +71,7 @@ def write_site(
         raise InputError("\n".join(words.format(path=path) for path in there))
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, text, mode=0o600 if path.name == Path(SECRETS).name else 0o644)
+        replace(path, text.encode(), mode=0o600 if path.name == Path(SECRETS).name else 0o644)
     return list(texts)
 
 
@@ -144,14 +145,3 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(as_yaml=as_yaml, as_block=as_block)
     return environment
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Write the file whole or not at all, and never readable for others before it has its mode."""
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-    new.replace(path)

@@ -74,3 +74,13 @@ def test_all_broken_files_are_told_at_once_as_one_error(site: Path) -> None:
     with pytest.raises(InputError) as error:
         inventory_files.require_readable([str(site / "hosts.yml"), str(site / "nowhere")])
     assert len(str(error.value).splitlines()) == 3
+
+
+def test_a_file_is_replaced_behind_its_link_and_keeps_its_mode(site: Path) -> None:
+    (site / "real.yml").write_text("a: b\n", encoding="utf-8")
+    (site / "real.yml").chmod(0o640)
+    (site / "group_vars/all/mail.yml").symlink_to(site / "real.yml")
+    inventory_files.replace(site / "group_vars/all/mail.yml", "a: ñ\r\n")
+    assert (site / "group_vars/all/mail.yml").is_symlink()
+    assert (site / "real.yml").read_bytes() == "a: ñ\r\n".encode()
+    assert (site / "real.yml").stat().st_mode & 0o7777 == 0o640

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.valija.mailserver.plugins.plugin_utils.local_files import cache_directory, replace
+
 from valija.errors import InputError
 from valija.lab.addresses import HOSTS, Slot
 from valija.lab.engine import LAB_LABEL, STATE_LABEL
@@ -65,8 +67,7 @@ def state_home() -> Path:
 
 def cache_home() -> Path:
     """The folder for what can be made again."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "valija"
+    return cache_directory()
 
 
 @dataclass(frozen=True)
@@ -136,26 +137,23 @@ class Place:
 
 
 @contextmanager
-def locked_file(path: Path, waiting: str, progress: Progress) -> Iterator[None]:
-    """Hold an exclusive lock on a file; says `waiting` when another process has it."""
+def locked_file(path: Path, waiting: str, progress: Progress, *, shared: bool = False) -> Iterator[None]:
+    """Hold a lock on a file, alone or shared with others; says `waiting` when another process is in the way."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             progress(waiting)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(lock, kind)
         yield
 
 
 def write_private(path: Path, content: str) -> None:
     """Write a file that only its owner reads, at once and whole."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)
-    fresh.touch(mode=0o600, exist_ok=False)
-    fresh.write_text(content)
-    fresh.replace(path)
+    replace(path, content.encode(), mode=0o600)
 
 
 def hosts_of(place: Place, record: Record) -> list[Host]:

@@ -124,6 +124,18 @@ def test_what_git_says_is_passed_on_with_the_remedy(tmp_path: Path) -> None:
     assert "mail_squirrelmail_source" in text and "mail_webmail: none" in text and "insteadOf" in text
 
 
+def test_a_token_in_the_address_is_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = f"file://robot:hunter3@{tmp_path}/nowhere"
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{mirror}.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://alice:hunter2@git.invalid/a")
+    with pytest.raises(SourceError) as caught:
+        obtain({"git": "https://alice:hunter2@git.invalid/a", "commit": "0" * 40}, tmp_path / "cache")
+    text = str(caught.value)
+    assert "hunter" not in text and "alice" not in text and "robot" not in text
+    assert "from https://git.invalid/a, commit" in text and "nowhere" in text
+
+
 def test_a_commit_that_is_not_there_is_said(repository: tuple[Path, str], tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="1111111111"):
         obtain({"git": str(repository[0]), "commit": "1" * 40}, tmp_path / "cache")
