@@ -89,7 +89,7 @@ def up(
     help=_("Remove a lab: its containers, its network and its folder, and nothing else. NAME is lab when not given.")
 )
 @click.argument("name", default="lab")
-@click.option("--images", is_flag=True, help=_("Remove the images and caches too."))
+@click.option("--images", is_flag=True, help=_("Remove the images that this lab made too."))
 def down(name: str, images: bool) -> None:
     """Take the lab down and say what had to stay."""
     for kept in Lab.load(name).down(images, click.echo):

@@ -13,6 +13,8 @@ from valija.messages import _
 LAB_LABEL = "org.valija.lab"
 STATE_LABEL = "org.valija.state"
 IMAGE_LABEL = "org.valija.image"
+# The identity of the lab that made an image or a volume which all labs use.
+MAKER_LABEL = "org.valija.made-by"
 
 
 class EngineError(ValijaError):

@@ -1,7 +1,7 @@
 """Images of a release: bare (systemd, sshd, Python), and with the packages that the roles declare.
 
-The distribution's own registry image when it can be pulled, else the same release from its package mirror. Images are
-shared by all labs; they carry a label, and none is ours without it.
+The distribution's own registry image when it can be pulled, else the same release from its package mirror. All labs use
+the same images; a label says which lab made one, and that lab alone removes it.
 """
 
 from __future__ import annotations
@@ -12,22 +12,26 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
 from valija.errors import ValijaError
 from valija.lab.engine import (
     IMAGE_LABEL,
+    MAKER_LABEL,
     attempt,
     docker,
     exists,
     inspect,
+    label_options,
     labelled,
     remove_containers,
 )
 from valija.lab.packages import declared
 from valija.lab.releases import Release
-from valija.lab.state import Progress, cache_home, locked_file
+from valija.lab.state import Place, Progress, cache_home, locked_file
 from valija.messages import _
 
 REPOSITORY = "valija-lab"
@@ -52,50 +56,58 @@ def apt_volume(release: str) -> str:
     return f"{REPOSITORY}-apt-{release}"
 
 
-def ensure(release: Release, kind: str, progress: Progress) -> str:
-    """The name of an up-to-date image; builds it when needed. `kind` is bare, packages or peer."""
+@contextmanager
+def in_use(progress: Progress) -> Iterator[None]:
+    """From finding an image to starting a host on it: nobody removes images meanwhile."""
+    with locked_file(_use_lock(), _("Wait for another lab that removes its images"), progress, shared=True):
+        yield
+
+
+def ensure(place: Place, release: Release, kind: str, progress: Progress) -> str:
+    """The name of an up-to-date image; builds it, for this lab, when needed. `kind` is bare, packages or peer."""
     with locked_file(cache_home() / "images.lock", _("Wait for another lab that builds its images"), progress):
-        return {"bare": _bare, "packages": _packages, "peer": _peer}[kind](release, progress)
+        return {"bare": _bare, "packages": _packages, "peer": _peer}[kind](place, release, progress)
 
 
-def _bare(release: Release, progress: Progress) -> str:
+def _bare(place: Place, release: Release, progress: Progress) -> str:
     name = f"{REPOSITORY}/{release.name}:bare"
     script = _script("layer.sh")
     if _is_current(name, content := _digest(script, *LAYER)):
         return name
-    base = _base(release, progress)
+    base = _base(place, release, progress)
     progress(_("Build the bare image of {release}").format(release=release.name))
-    _build(base, name, release, ["sh", "-euc", script, "layer", *LAYER], content)
+    _build(place, base, name, release, ["sh", "-euc", script, "layer", *LAYER], content)
     attempt("rmi", base)
     return name
 
 
-def _packages(release: Release, progress: Progress) -> str:
+def _packages(place: Place, release: Release, progress: Progress) -> str:
     name = f"{REPOSITORY}/{release.name}:packages"
-    base, wanted = _bare(release, progress), declared(release.name)
+    base, wanted = _bare(place, release, progress), declared(release.name)
     if _is_current(name, content := _digest(wanted.digest, inspect("image", base, "{{.Id}}"))):
         return name
     progress(
         _("Build the image of {release} with {count} packages").format(release=release.name, count=len(wanted.packages))
     )
     script = _script("install.sh")
-    _build(base, name, release, ["sh", "-euc", script, "install", "\n".join(wanted.debconf), *wanted.packages], content)
+    command = ["sh", "-euc", script, "install", "\n".join(wanted.debconf), *wanted.packages]
+    _build(place, base, name, release, command, content)
     return name
 
 
-def _peer(release: Release, progress: Progress) -> str:
+def _peer(place: Place, release: Release, progress: Progress) -> str:
     name = f"{REPOSITORY}/peer:latest"
-    base = _bare(release, progress)
+    base = _bare(place, release, progress)
     if _is_current(name, content := _digest(*PEER_PACKAGES, inspect("image", base, "{{.Id}}"))):
         return name
     progress(_("Build the image of the peer"))
-    _build(base, name, release, ["sh", "-euc", _script("install.sh"), "install", "", *PEER_PACKAGES], content)
+    _build(place, base, name, release, ["sh", "-euc", _script("install.sh"), "install", "", *PEER_PACKAGES], content)
     return name
 
 
-def _base(release: Release, progress: Progress) -> str:
+def _base(place: Place, release: Release, progress: Progress) -> str:
     """The release as it comes, under a name of ours; an image that was there before stays as it was."""
-    base = f"{REPOSITORY}/{release.name}:base"
+    base = f"{REPOSITORY}/{release.name}:{_base_tag(place)}"
     if release.image not in _unreachable:
         progress(_("Pull {image}").format(image=release.image))
         known = exists("image", release.image)
@@ -157,11 +169,11 @@ def _bootstrap(suite: str, name: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(base: str, name: str, release: Release, command: list[str], content: str) -> None:
+def _build(place: Place, base: str, name: str, release: Release, command: list[str], content: str) -> None:
     """Run a command in a container of `base` and keep the result as the image `name`."""
-    builder = BUILDER + name.removeprefix(f"{REPOSITORY}/").replace(":", "-")
+    builder = _builder_prefix(place) + name.removeprefix(f"{REPOSITORY}/").replace(":", "-")
     remove_containers([builder])
-    _ensure_volume(release)
+    _ensure_volume(place, release)
     result = attempt(
         *("run", "--name", builder),
         *("--volume", f"{apt_volume(release.name)}:{APT_CACHE}", base, *command),
@@ -178,31 +190,65 @@ def _build(base: str, name: str, release: Release, command: list[str], content: 
                 name=name, words=" ".join(errors), log=log
             )
         )
-    changes = ['CMD ["/sbin/init"]', f"LABEL {IMAGE_LABEL}={name} {CONTENT_LABEL}={content}"]
-    before = inspect("image", name, "{{.Id}}")
+    changes = [
+        'CMD ["/sbin/init"]',
+        f"LABEL {IMAGE_LABEL}={name} {CONTENT_LABEL}={content} {MAKER_LABEL}={place.identity}",
+    ]
+    before, maker = inspect("image", name, "{{.Id}}"), _maker(name)
     docker("commit", *(f"--change={change}" for change in changes), builder, name, seconds=600)
     remove_containers([builder])
-    if before:
-        # Stays, without a name, while a host of some lab stands on it.
+    if before and maker == place.identity:
+        # Stays, without a name, while a host of some lab stands on it; another lab's is for that lab to remove.
         attempt("rmi", before)
 
 
-def _ensure_volume(release: Release) -> None:
-    if not exists("volume", apt_volume(release.name)):
-        docker("volume", "create", f"--label={IMAGE_LABEL}={release.name}", apt_volume(release.name))
+def _ensure_volume(place: Place, release: Release) -> None:
+    if not exists("volume", name := apt_volume(release.name)):
+        labels = {IMAGE_LABEL: release.name, MAKER_LABEL: place.identity}
+        docker("volume", "create", *label_options(labels), name)
 
 
-def remove_all() -> list[str]:
-    """Remove our images and caches; returns the names of those that another lab still uses."""
-    remove_containers(docker("ps", "--all", "--filter", f"name=^{BUILDER}", "--format", "{{.Names}}").split())
-    ours = docker("images", "--quiet", "--filter", f"label={IMAGE_LABEL}", "--filter", "dangling=true").split()
-    ours += docker("images", "--filter", f"reference={REPOSITORY}/*", "--format", "{{.Repository}}:{{.Tag}}").split()
-    kept = [name for name in ours if attempt("rmi", name).returncode]
-    for name in labelled("volume", {IMAGE_LABEL: None}):
-        if attempt("volume", "rm", name).returncode:
-            kept.append(name)
-    shutil.rmtree(cache_home(), ignore_errors=True)
-    return kept
+def remove_made_by(place: Place, progress: Progress) -> list[str]:
+    """Remove the images and volumes that this lab made; returns the names of those that another lab still uses.
+
+    A container or an image that somebody made from one of ours inherits its labels, so names count as well.
+    """
+    with locked_file(_use_lock(), _("Wait for another lab that starts"), progress):
+        listing = ("ps", "--all", "--filter", f"name=^{_builder_prefix(place)}", "--format", "{{.Names}}")
+        remove_containers(docker(*listing).split())
+        made = f"label={MAKER_LABEL}={place.identity}"
+        named = ("--format", "{{.Repository}}:{{.Tag}}", "--filter")
+        ours = docker("images", "--quiet", "--filter", made, "--filter", "dangling=true").split()
+        ours += docker("images", "--filter", made, *named, f"reference={REPOSITORY}/*").split()
+        ours += docker("images", *named, f"reference={REPOSITORY}/*:{_base_tag(place)}").split()
+        kept = [name for name in ours if attempt("rmi", name).returncode]
+        kept += [
+            name
+            for name in labelled("volume", {MAKER_LABEL: place.identity})
+            if attempt("volume", "rm", name).returncode
+        ]
+        # Nobody builds now; other folders there belong to the sites.
+        for folder in ("bootstrap", "logs"):
+            shutil.rmtree(cache_home() / folder, ignore_errors=True)
+        return kept
+
+
+def _use_lock() -> Path:
+    return cache_home() / "images-in-use.lock"
+
+
+def _builder_prefix(place: Place) -> str:
+    """How the names of the containers begin in which this lab builds images."""
+    return f"{BUILDER}{place.identity}-"
+
+
+def _base_tag(place: Place) -> str:
+    """The tag of an image without labels, which is there while this lab builds the bare one on it."""
+    return f"base-{place.identity}"
+
+
+def _maker(name: str) -> str:
+    return inspect("image", name, f'{{{{index .Config.Labels "{MAKER_LABEL}"}}}}')
 
 
 def _is_current(name: str, content: str) -> bool:

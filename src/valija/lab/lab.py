@@ -13,7 +13,7 @@ from valija.errors import InputError
 from valija.lab import engine, hosts, images, network, peer, releases, site, ssh
 from valija.lab.addresses import PEER, Slot
 from valija.lab.hosts import File, Wanted
-from valija.lab.images import remove_all as remove_images
+from valija.lab.images import remove_made_by
 from valija.lab.state import Host, Place, Progress, Record, hosts_of, quiet, state_home
 from valija.messages import _
 
@@ -82,7 +82,7 @@ class Lab:
         if image not in (None, "bare", "packages"):
             raise InputError(_("A lab host starts from the image bare or packages, not {image}.").format(image=image))
         engine.require_engine()
-        with self.place.locked(progress):
+        with self.place.locked(progress), images.in_use(progress):
             record = self.record = self.place.read()
             record.releases = [release.name for release in chosen]
             record.image = image or record.image
@@ -94,9 +94,9 @@ class Lab:
             record.relay_password = record.relay_password or secrets.token_urlsafe(12)
             self.place.write(record)
 
-            names = {release.name: images.ensure(release, record.image, progress) for release in chosen}
+            names = {release.name: images.ensure(self.place, release, record.image, progress) for release in chosen}
             if record.peer:
-                names["peer"] = images.ensure(releases.RELEASES[peer.RELEASE], "peer", progress)
+                names["peer"] = images.ensure(self.place, releases.RELEASES[peer.RELEASE], "peer", progress)
             record.slot = network.ensure(self.place).number
             self.place.write(record)
             ssh.make_keys(self.place, self.hosts)
@@ -148,7 +148,7 @@ class Lab:
         engine.remove_containers(set(engine.labelled("container", self.place.labels)) - wanted)
 
     def down(self, images: bool = False, progress: Progress = quiet) -> list[str]:
-        """Remove the lab's containers, network and folder, with `images` also the images and caches of the lab.
+        """Remove the lab's containers, network and folder, with `images` also the images that it made.
 
         Returns the names of images that stay because another lab uses them.
         """
@@ -161,7 +161,7 @@ class Lab:
                 engine.docker("network", "rm", name)
             shutil.rmtree(self.place.directory, ignore_errors=True)
             self.record = Record()
-            return remove_images() if images else []
+            return remove_made_by(self.place, progress) if images else []
 
 
 def list_labs() -> list[Lab]:
