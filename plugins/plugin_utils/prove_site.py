@@ -82,7 +82,7 @@ def without_secrets(mail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def peer_block(peer: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What the checks are told of the peer, without the password of its smarthost; None when there is no peer."""
+    """What the checks are told of the peer; None when there is no peer."""
     return {name: peer[name] for name in ("ipv4", "ipv6", "api", "domains", "strangers") if name in peer} or None
 
 

@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 from typing import Any
 
 import yaml
+from ansible_collections.valija.mailserver.plugins.module_utils.packages import debconf_lines
 from jinja2 import StrictUndefined, TemplateError, meta
 from jinja2.nativetypes import NativeEnvironment
 
@@ -45,9 +46,7 @@ def declared(release: str, roles: Traversable | None = None) -> Declared:
         # The vocabulary of all roles comes first, as a dependency's variables do.
         variables = Variables(role.name, [folder / "mail", role], release)
         packages.update(dict.fromkeys(variables.get(f"__{role.name}_packages", [])))
-        for answer in variables.get(f"__{role.name}_debconf", []):
-            owner = answer.get("package") or answer["question"].split("/")[0]
-            debconf.append(f"{owner} {answer['question']} {answer['type']} {answer['value']}")
+        debconf += debconf_lines(variables.get(f"__{role.name}_debconf", [])).splitlines()
     return Declared(release, tuple(sorted(packages)), tuple(debconf))
 
 

@@ -143,9 +143,4 @@ def described(slot: Slot) -> dict[str, Any]:
         "api": f"http://{slot.ipv4(PEER)}:{API_PORT}",
         "domains": {"remote": "remote.test", "fallback": "fallback.test"},
         "strangers": strangers(slot),
-        "smarthost": {
-            "relayhost": f"[{SINKS[0][0]}]:{RELAY_PORT}",
-            "username": RELAY_USER,
-            "password": "{{ prove_peer_relay_password }}",
-        },
     }

@@ -93,7 +93,7 @@ def test_listeners_carry_their_role() -> None:
     assert listener["role"] == "postfix" and listener["address"] == "any" and listener["protocol"] == "tcp"
 
 
-def test_the_peer_s_password_stays_on_the_control_node() -> None:
+def test_what_else_stands_in_the_peer_s_block_stays_on_the_control_node() -> None:
     assert prove_site.peer_block({}) is None
-    peer = {"api": "http://198.51.100.2:8025", "smarthost": {"password": "x"}}
+    peer = {"api": "http://198.51.100.2:8025", "password": "x"}
     assert prove_site.peer_block(peer) == {"api": "http://198.51.100.2:8025"}
