@@ -15,6 +15,9 @@ from valija.commands import demo
 from valija.progress import Failure, Record
 from valija.runner import Outcome
 
+# What scripts/demo sets.
+SCRIPT = {"VALIJA_DEMO_NAME": "demo-a1b2c3", "VALIJA_DEMO_COMMAND": "./scripts/demo"}
+
 SOURCE = "mail_squirrelmail_source: https://example.net/s.git cannot be reached. Set it to another."
 
 
@@ -27,7 +30,7 @@ class FakeLab:
 
     def __init__(self, folder: Path) -> None:
         self.name = "demo"
-        self.record = SimpleNamespace(settings={})
+        self.record = SimpleNamespace(settings={}, releases=[], profile="internet")
         self.place = SimpleNamespace(directory=folder)
         self.site_dir = folder / "site"
         self.passwords = {"alice": "s3cret"}
@@ -82,6 +85,37 @@ def test_the_next_demo_tries_the_webmail_again(lab: Any, console: Console) -> No
         {"releases": ("debian-12",), "profile": "tutorial", "settings": {"mail_message_size_mib": 5}},
         {"releases": (), "profile": None, "settings": None},
     ]
+
+
+def test_a_demo_that_is_there_says_what_it_keeps(lab: Any, console: Console) -> None:
+    demo.say_what_stays(console, lab, (), None)
+    assert console.export_text() == "", "a new one keeps nothing"
+    lab.record.releases = ["debian-12"]
+    demo.say_what_stays(console, lab, ("debian-13",), "tutorial")
+    assert console.export_text() == "", "nothing is kept that was asked for"
+    demo.say_what_stays(console, lab, (), None)
+    said = console.export_text()
+    assert "keeps its release, debian-12" in said
+    assert "keeps its profile, internet" in said
+
+
+@pytest.mark.parametrize(
+    ("environment", "lab_name", "command"),
+    [
+        ({}, "demo", "valija demo --down"),
+        ({}, "mine", "valija demo --name mine --down"),
+        (SCRIPT, "demo-a1b2c3", "./scripts/demo --down"),
+        (SCRIPT, "mine", "./scripts/demo --name mine --down"),
+    ],
+)
+def test_the_command_that_takes_it_down_is_the_one_that_was_typed(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], lab_name: str, command: str
+) -> None:
+    for name in SCRIPT:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert demo.command_for_down(lab_name) == command
 
 
 def test_passwords_are_shown_once(lab: Any, console: Console) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,8 +36,16 @@ SHOWN = "passwords-shown"
 PROVED = "proved"
 
 
+# In the environment: the name of the lab when none is given, and the command that the person typed; scripts/demo sets
+# both, so that each checkout has a demo of its own.
+NAME_VARIABLE = "VALIJA_DEMO_NAME"
+COMMAND_VARIABLE = "VALIJA_DEMO_COMMAND"
+
 # Releases by name (debian-13) and by codename (trixie).
-RELEASE_NAMES = {**{name: name for name in RELEASES}, **{one.codename: name for name, one in RELEASES.items()}}
+RELEASE_NAMES: dict[str, str] = {
+    **{name: name for name in RELEASES},
+    **{one.codename: name for name, one in RELEASES.items()},
+}
 
 
 class ReleaseName(click.ParamType[str]):
@@ -65,14 +75,20 @@ class ReleaseName(click.ParamType[str]):
     type=ReleaseName(),
     multiple=True,
     metavar="NAME",
-    help=_("The release of the host, by name or codename: debian-13, bookworm. May be given several times."),
+    help=_(
+        "The release of the host, by name or codename: debian-13, bookworm. May be given several times. Default: that "
+        "of the demo that is there, or debian-13 for a new one."
+    ),
 )
 @click.option(
     "--profile",
     type=click.Choice(["internet", "tutorial"]),
-    help=_("What the server is for: internet, or tutorial, the class room's own."),
+    help=_(
+        "What the server is for: internet, or tutorial, the class room's own. Default: that of the demo that is there, "
+        "or internet for a new one."
+    ),
 )
-@click.option("--name", default="demo", show_default=True, help=_("The name of the lab."))
+@click.option("--name", default="demo", envvar=NAME_VARIABLE, show_default=True, help=_("The name of the lab."))
 @click.option(
     "--tier",
     type=click.Choice(["quick", "full", "slow"]),
@@ -125,9 +141,23 @@ def bring_up(console: Console, lab: Lab, releases: tuple[str, ...], profile: str
     settings: dict[str, Any] | None = None
     if missed.exists():
         settings = {name: value for name, value in lab.record.settings.items() if name not in OTHER_WEBMAIL}
+    say_what_stays(console, lab, releases, profile)
     with steps(console) as step:
         lab.up(releases, progress=step, profile=profile, settings=settings)
     missed.unlink(missing_ok=True)
+
+
+def say_what_stays(console: Console, lab: Lab, releases: tuple[str, ...], profile: str | None) -> None:
+    """Of a demo that is there already, say what is kept because nothing else was asked for."""
+    record = lab.record
+    if not record.releases:
+        return
+    if not releases:
+        words = _("The demo keeps its release, {releases}; another one with --distro.")
+        console.print(Text(words.format(releases=", ".join(record.releases))))
+    if not profile:
+        words = _("The demo keeps its profile, {profile}; another one with --profile.")
+        console.print(Text(words.format(profile=record.profile)))
 
 
 def apply(console: Console, lab: Lab, verbosity: int) -> tuple[Outcome, bool]:
@@ -235,8 +265,15 @@ def say_how_it_ended(console: Console, lab: Lab, proof: Outcome) -> None:
         Text(words.format(time=elapsed(proof.seconds)), style="bold red" if proof.exit_code else "bold green")
     )
     console.print(Text(_("Its site: {path}").format(path=lab.site_dir)), soft_wrap=True)
-    name = "" if lab.name == "demo" else f" --name {lab.name}"
-    console.print(Text(_("Take it down: {command}").format(command=f"valija demo{name} --down")))
+    console.print(Text(_("Take it down: {command}").format(command=command_for_down(lab.name))), soft_wrap=True)
+
+
+def command_for_down(name: str) -> str:
+    """What the person types to remove this lab: the script when that started the demo, else the verb."""
+    script = os.environ.get(COMMAND_VARIABLE)
+    usual = os.environ.get(NAME_VARIABLE, "demo")
+    command = shlex.quote(script) if script else "valija demo"
+    return f"{command} --down" if name == usual else f"{command} --name {name} --down"
 
 
 @contextmanager
