@@ -1,0 +1,90 @@
+"""B5: aliases and domains by the thousand."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from typing import Any
+
+from ground import Ground, Unfit
+from measure import exponent, interleaved, timed
+
+from parts.plan import Plan, at_most, report
+
+TITLE = "1,000 domains and 10,000 aliases"
+SIZES = (1_000, 3_000, 10_000)
+CALL, HAND = "the same play, nothing to do", "postalias and postmap by hand, 10,000"
+
+
+def measure(plan: Plan) -> dict[str, Any]:
+    ground = Ground("aliases", plan.release)
+    ground.fresh("packages")
+    ground.valija("apply")
+    turns = itertools.cycle(("alice", "bob"))
+
+    def ours(count: int) -> float:
+        ground.set_values("zz_bench", _values(count, next(turns)))
+        ground.playbook("valija.mailserver.postfix")  # the domains change main.cf, which restarts Postfix
+        started = _started(ground)
+        reader = next(turns)
+        next(turns)
+        ground.set_values("zz_bench", _values(count, reader))
+        seconds = timed(lambda: ground.playbook("valija.mailserver.postfix"))
+        there = ground.sh(
+            "postalias -q name00007 lmdb:/etc/aliases; "
+            "postmap -q name00007@d0007.example.net $(postconf -h virtual_alias_maps)"
+        )
+        if there.split() != [reader, reader] or _started(ground) != started:
+            raise Unfit(f"the aliases lead to {there.split()}, not to {reader}; or Postfix was restarted")
+        return seconds
+
+    def nothing() -> float:
+        ground.set_values("zz_bench", {})
+        ground.playbook("valija.mailserver.postfix")
+        return timed(lambda: ground.playbook("valija.mailserver.postfix"))
+
+    def by_hand() -> float:
+        ground.sh("mkdir -p /root/hand")
+        ground.sh("cat >/root/hand/aliases", _lines(": ").encode())
+        ground.sh("cat >/root/hand/virtual", _lines("@d0001.example.net ").encode())
+        line = "cd /root/hand && postalias lmdb:aliases && postmap lmdb:virtual && postfix reload"
+        return timed(lambda: ground.sh(line))
+
+    cases = {_name(count): (lambda count=count: ours(count)) for count in SIZES} | {CALL: nothing, HAND: by_hand}
+    seconds = interleaved(plan.chosen(cases), plan.rounds or 3)
+    median = {name: statistics.median(found) for name, found in seconds.items()}
+    lines = []
+    if {_name(SIZES[-1]), CALL, HAND} <= median.keys():
+        allowed = 1.5 * median[HAND] + median[CALL]
+        lines.append(
+            at_most("10,000 aliases beside 1.5 x by hand and one play", median[_name(SIZES[-1])] / allowed, 1, " x")
+        )
+    if CALL in median and all(_name(count) in median for count in SIZES):
+        above = {count: max(median[_name(count)] - median[CALL], 0.01) for count in SIZES}
+        lines.append(at_most("growth exponent of what comes on top of the play", exponent(above), 1.1))
+    notes = [
+        "A tenth as many domains as aliases, half of the aliases in every domain, half in one alone. The "
+        "targets of all change; the tables are looked up afterwards, and Postfix must not have been "
+        "restarted. By hand: two tables of 5,000 that are on the host already, and one connection.",
+    ]
+    return report(TITLE, seconds, _name(SIZES[-1]), lines, notes)
+
+
+def _name(count: int) -> str:
+    return f"play postfix, {count:,} aliases changed"
+
+
+def _values(count: int, reader: str) -> dict[str, Any]:
+    domains = [f"d{number:04}.example.net" for number in range(count // 10)]
+    half = range(count // 2)
+    aliases = {f"name{number:05}": reader for number in half}
+    aliases |= {f"name{number:05}@{domains[number % len(domains)]}": reader for number in half}
+    return {"mail_domains": domains, "mail_aliases": aliases}
+
+
+def _lines(between: str) -> str:
+    return "".join(f"name{number:05}{between}alice\n" for number in range(SIZES[-1] // 2))
+
+
+def _started(ground: Ground) -> str:
+    return ground.sh("systemctl show -p ActiveEnterTimestampMonotonic --value postfix.service 'postfix@-.service'")
