@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.text import Text
 
+from valija import inventory_files
 from valija.child import lines, started
-from valija.errors import InputError
 from valija.messages import _
 from valija.progress import TAKE_OVER, EventFile, Failure, Progress, Record, make_progress
 
@@ -154,21 +154,19 @@ def shown_command(command: Sequence[str], environment: Mapping[str, str]) -> str
 
 
 def verdict(returncode: int, record: Record) -> int:
-    """Our exit code for Ansible's: 2 when the input is wrong and nothing was touched, 1 when a host failed, else 0."""
+    """Our exit code for Ansible's: 2 when the input is wrong and nothing was touched, 1 when a host failed, else 0.
+
+    A run that was killed, or that left a host it had called without a result, may have touched something.
+    """
     hosts_seen = any(record.tallies.values())
     if returncode == 0:
         return 2 if record.empty_plays and not hosts_seen else 0
+    if returncode < 0 or any(call["host"] not in record.tallies for call in record.calls):
+        return 1
     if not hosts_seen:
         return 2
     refused = record.failures and all(failure.refused in ("inventory", TAKE_OVER) for failure in record.failures)
     return 2 if refused and not record.changed else 1
-
-
-def check_inventory(inventory: Sequence[str]) -> None:
-    """Raise InputError for an inventory that does not exist; a list of hosts (with a comma) needs no file."""
-    for source in inventory:
-        if "," not in source and not Path(source).exists():
-            raise InputError(_("The inventory {path} does not exist; `valija init` writes one.").format(path=source))
 
 
 def run_playbook(
@@ -189,9 +187,9 @@ def run_playbook(
     """Run a playbook to its end and say how it ended; failures are shown by the progress, not raised.
 
     `environment` is added to the child's. KeyboardInterrupt is passed on to the child, which is waited for.
-    Raises InputError when the inventory does not exist.
+    Raises InputError when the inventory does not exist or a file of it cannot be read.
     """
-    check_inventory(inventory)
+    inventory_files.require_readable(inventory)
     command = playbook_command(
         playbook,
         inventory,
@@ -219,19 +217,28 @@ def run_playbook(
         except KeyboardInterrupt:
             progress.console.print(Text(_("Interrupted. The same command goes on from here."), style="bold yellow"))
             raise
+    if returncode < 0:
+        words = _("Ansible was killed by signal {number}. What it had begun may be half done; run it again.")
+        errors = "\n".join([*filter(None, [errors]), words.format(number=-returncode)])
     outcome = Outcome(verdict(returncode, record), time.monotonic() - begun, tuple(command), record, errors)
-    if outcome.exit_code and not record.failures:
-        _show_own_errors(progress, outcome)
+    if outcome.exit_code and (returncode < 0 or not record.failures):
+        for line in own_errors(outcome, inventory):
+            progress.console.print(Text(line), soft_wrap=True)
     return outcome
 
 
-def _show_own_errors(progress: Progress, outcome: Outcome) -> None:
-    """Ansible ended without a failed task: a file it cannot read, a host pattern that matches nothing."""
-    words = outcome.errors.strip()
-    if not words and outcome.record.empty_plays:
-        words = _("No host of the inventory is in the group that this playbook is for: mail.")
-    if words:
-        progress.console.print(Text(words), soft_wrap=True)
+def own_errors(outcome: Outcome, inventory: Sequence[str]) -> list[str]:
+    """What Ansible said when it ended without a failed task, line by line, in our words where it could not begin."""
+    if outcome.record.empty_plays:
+        return [_("No host of the inventory is in the group mail. Put the mail hosts below mail: hosts: in hosts.yml.")]
+    words = outcome.errors.replace("[ERROR]: ", "").strip()
+    if "vault secrets" in words or "Decryption failed" in words:
+        words = _(
+            "{path}: is encrypted and cannot be read. Give the vault's password: --vault-password-file or "
+            "--ask-vault-pass, or vault_password_file in the site's ansible.cfg."
+        )
+        return [words.format(path=path) for path in inventory_files.encrypted(inventory)]
+    return [line for line in words.splitlines() if line.strip()]
 
 
 def _run_openly(command: Sequence[str], environment: Mapping[str, str], events: EventFile) -> tuple[int, str, Record]:

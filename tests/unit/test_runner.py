@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from valija import runner
 from valija.errors import InputError
-from valija.progress import Failure, Record
+from valija.progress import Failure, Progress, Record
 
 ANSIBLE = [sys.executable, "-m", "ansible", "playbook"]
 
@@ -90,13 +92,16 @@ def test_the_command_shown_can_be_pasted_into_a_shell() -> None:
 
 
 def test_an_inventory_that_is_not_there_is_wrong_input() -> None:
-    with pytest.raises(InputError, match="/nonexistent does not exist"):
+    with pytest.raises(InputError, match="/nonexistent: the inventory does not exist"):
         runner.run_playbook("site", ["/nonexistent"])
 
 
-def record(*failures: Failure, changed: int = 0, hosts: int = 1, empty: int = 0) -> Record:
+def record(
+    *failures: Failure, changed: int = 0, hosts: int = 1, empty: int = 0, called: tuple[str, ...] = ()
+) -> Record:
     tallies = {f"h{number}": Counter(ok=1, changed=changed) for number in range(hosts)}
-    return Record(tallies=tallies, failures=list(failures), empty_plays=empty)
+    calls = [{"event": "call", "host": host} for host in called]
+    return Record(tallies=tallies, failures=list(failures), empty_plays=empty, calls=calls)
 
 
 REFUSED = Failure("h0", "t", "m", refused="inventory")
@@ -118,6 +123,11 @@ FAILED = Failure("h0", "t", "m")
         pytest.param(2, record(REFUSED_HOST), 1, id="the host was refused"),
         pytest.param(4, record(hosts=0), 2, id="ansible could not read its input"),
         pytest.param(0, record(hosts=0, empty=1), 2, id="no host matched"),
+        pytest.param(-9, record(hosts=0), 1, id="killed in its first task"),
+        pytest.param(-9, record(REFUSED), 1, id="killed after one host was refused"),
+        pytest.param(250, record(hosts=0, called=("h0",)), 1, id="died while a host was called"),
+        pytest.param(250, record(REFUSED, called=("h1",)), 1, id="died while another host was called"),
+        pytest.param(2, record(NOT_CONFIRMED, called=("h0",)), 2, id="looked at, and refused"),
     ],
 )
 def test_the_exit_code_tells_wrong_input_from_a_failed_host(code: int, seen: Record, expected: int) -> None:
@@ -129,3 +139,12 @@ def test_a_table_of_accounts_beside_the_hosts_is_no_inventory(site: Path) -> Non
     (site / "ansible.cfg").write_text("[defaults]\ninventory_ignore_patterns = old\n")
     environment = runner.playbook_environment([str(site)], Path("e"), environment={})
     assert environment["ANSIBLE_INVENTORY_IGNORE_REGEX"] == rf"old,{runner.TABLES}"
+
+
+def test_a_run_that_is_killed_is_told_and_is_no_wrong_input(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
+    monkeypatch.setattr(runner, "playbook_command", lambda *_given, **_named: killed)
+    console = Console(file=io.StringIO(), width=200)
+    outcome = runner.run_playbook("site", [str(site)], progress=Progress(console))
+    assert outcome.exit_code == 1
+    assert "killed by signal 9" in console.file.getvalue()  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils.site_accounts im
 from rich.console import Console
 from rich.table import Table
 
-from valija import account_list, options, runner, summary
+from valija import account_list, inventory_files, options, runner, summary
 from valija.account_list import AccountFile
 from valija.account_table import AccountTable
 from valija.errors import InputError, ValijaError
@@ -160,7 +160,7 @@ def hash_(generate: bool, from_stdin: bool, scheme: str, cost: int) -> None:
 
 def _inventory_data(inventory: Sequence[str], vault_password_file: str | None, ask_vault_pass: bool) -> dict[str, Any]:
     """What ansible-inventory knows of the hosts; values stay as they are written, vaulted ones closed."""
-    runner.check_inventory(inventory)
+    inventory_files.require_readable(inventory)
     sources = [part for source in inventory for part in ("-i", source)]
     vault = ["--vault-password-file", vault_password_file] if vault_password_file else []
     vault += ["--ask-vault-pass"] if ask_vault_pass else []

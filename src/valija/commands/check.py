@@ -13,7 +13,7 @@ from rich.console import Console
 from valija import inventory_files, options
 from valija.messages import _, ngettext
 from valija.progress import Progress
-from valija.runner import Outcome, run_playbook
+from valija.runner import Outcome, own_errors, run_playbook
 
 _PLACE = re.compile(r"(?P<file>[^:\n]+)(?::(?P<line>\d+))?: (?P<text>.+)")
 
@@ -54,22 +54,8 @@ def _findings(outcome: Outcome, inventory: tuple[str, ...]) -> list[str]:
     """Each finding once, although every host of a group has it."""
     found = [line for failure in outcome.failures for line in failure.message.splitlines()]
     if outcome.exit_code and not found:
-        found = _own_errors(outcome, inventory)
+        found = own_errors(outcome, inventory) or [_("Ansible ended without saying why.")]
     return list(dict.fromkeys(found))
-
-
-def _own_errors(outcome: Outcome, inventory: tuple[str, ...]) -> list[str]:
-    """What Ansible said when it could not even begin."""
-    if outcome.record.empty_plays:
-        return [_("No host of the inventory is in the group mail. Put the mail hosts below mail: hosts: in hosts.yml.")]
-    words = outcome.errors.replace("[ERROR]: ", "").strip()
-    if "vault secrets" in words or "Decryption failed" in words:
-        words = _(
-            "{path}: is encrypted and cannot be read. Give the vault's password: --vault-password-file or "
-            "--ask-vault-pass, or vault_password_file in the site's ansible.cfg."
-        )
-        return [words.format(path=path) for path in inventory_files.encrypted(inventory)]
-    return [line for line in words.splitlines() if line.strip()] or [_("Ansible ended without saying why.")]
 
 
 def _parts(line: str) -> dict[str, str | int | None]:
