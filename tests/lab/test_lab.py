@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from valija.lab import Lab
+from valija.lab import Lab, images
 from valija.lab.addresses import DEAD, STRANGERS
-from valija.lab.engine import docker, labelled
+from valija.lab.engine import MAKER_LABEL, attempt, docker, exists, labelled, remove_containers
 from valija.lab.hosts import run
+from valija.lab.images import BUILDER, REPOSITORY
 
 VALIJA = Path(sys.executable).with_name("valija")
 
@@ -119,3 +120,43 @@ def test_two_labs_of_one_name_live_side_by_side_and_down_takes_one(
         assert not other.place.directory.exists()
     assert lab.is_running()
     assert run(lab.hosts[0].container, "hostname -f") == "mail.example.test"
+
+
+def test_down_takes_the_images_that_the_lab_made_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lab, other = Lab.load("unit-images"), Lab.load("unit-images-other")
+    made, others = f"{REPOSITORY}/unit:mine", f"{REPOSITORY}/unit:others"
+    base, derived = f"{REPOSITORY}/unit:base-{lab.place.identity}", "valija-stranger:derived"
+    builder, namesake = f"{BUILDER}{lab.place.identity}-unit", f"{BUILDER}{other.place.identity}-unit"
+    known, containers = {made, others, base, derived}, {builder, namesake, "valija-stranger-derived"}
+    for image, maker in ((made, lab), (others, other), (base, None), (derived, lab)):
+        label = f"LABEL {MAKER_LABEL}={maker.place.identity if maker else ''}"
+        docker("import", f"--change={label}", '--change=CMD ["/true"]', "-", image, stdin=bytes(1024))
+    try:
+        for container in containers:
+            docker("create", "--name", container, derived)
+        for file in ("bootstrap/root.tar", "logs/build.log", "squirrelmail.tar"):
+            (tmp_path / "valija" / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "valija" / file).touch()
+        assert lab.down(images=True) == []
+        assert {image for image in known if exists("image", image)} == {others, derived}
+        assert {container for container in containers if exists("container", container)} == containers - {builder}
+        assert not (tmp_path / "valija" / "bootstrap").exists()
+        assert (tmp_path / "valija" / "squirrelmail.tar").exists(), "a site's webmail is not the lab's to remove"
+    finally:
+        remove_containers(containers)
+        attempt("rmi", *known)
+
+
+def test_images_stay_while_a_lab_is_on_its_way_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    said: list[str] = []
+    command = [sys.executable, "-m", "valija", "lab", "down", "unit-images", "--images"]
+    with images.in_use(said.append), images.in_use(said.append):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout
+        assert "Wait for another lab that starts\n" in iter(process.stdout.readline, "")
+        assert process.poll() is None
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert said == []
