@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 PREFIX = "INBOX."
 
-# rcmail counts what it waits for; it is set before a click returns.
-IDLE = "() => window.rcmail && !rcmail.busy"
+# rcmail is busy before a click returns; what it loads besides, it says.
+IDLE = "() => window.rcmail && !rcmail.busy && !document.querySelector('#messagestack .loading')"
 
 
 class RoundcubePages:
