@@ -8,14 +8,21 @@ import json
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.valija.mailserver.plugins.module_utils.account import read_accounts
+from ansible_collections.valija.mailserver.plugins.module_utils.transaction import STATE
 from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file
 from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import run_when_free
 
 # How many of many names a line shows.
 SHOWN_NAMES = 10
+
+NOT_CONFIRMED = (
+    "This would make accounts on the machine that Valija runs on, and nobody has confirmed that it may become a mail "
+    "server. `valija apply` shows what it would take over, and asks; mail_take_over_confirmed: true is the answer."
+)
 
 display = Display()
 
@@ -53,10 +60,23 @@ class ActionModule(ActionBase):
         if refusals or file.findings:
             lines = [finding.text for finding in file.findings] + [f"mail_accounts: {refusal}" for refusal in refusals]
             return {**result, "failed": True, "msg": "\n".join(lines), "valija_refused": "inventory"}
+        if any(account.get("state") != "absent" for account in json.loads(text)) and not self._is_confirmed(variables):
+            return {**result, "failed": True, "msg": NOT_CONFIRMED, "valija_refused": "host"}
         args = {name: value for name, value in self._task.args.items() if name != "accounts_file"}
         answer = run_when_free(self, "accounts", {**args, "accounts": text}, variables)
         self._say(answer, str(variables.get("inventory_hostname", "")))
         return {**result, **answer}
+
+    def _is_confirmed(self, variables: dict[str, Any]) -> bool:
+        """Whether accounts may be made here: not on the machine that one sits at, until it may become a mail server.
+
+        In the play of the whole server prepare has asked before; here it is for the accounts alone, and the checks'.
+        """
+        local = str(self._connection.transport).rpartition(".")[2] == "local"
+        if not local or self._task.check_mode or STATE.is_dir():
+            return True
+        name = "mail_take_over_confirmed"
+        return name in variables and boolean(self._templar.resolve_variable_expression(name) or False)
 
     def _say(self, answer: dict[str, Any], host: str) -> None:
         """Show what is not an error and still needs a person."""

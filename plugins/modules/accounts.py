@@ -18,6 +18,9 @@ description:
   - >-
     Valija's own accounts are those whose primary group is O(group). No other account is touched: a wanted name that
     belongs to one is refused, with everything else that is wrong, before anything changes.
+  - >-
+    Refuses to make accounts on the machine that it runs on (connection C(local)) until C(mail_take_over_confirmed) is
+    true. Not in check mode, and not on a host that Valija has provisioned before.
   - Takes the locks of the account files as useradd and passwd do, for a moment and only when something changes.
   - An account that is not listed is reported in RV(unlisted), not removed.
   - >-

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 
-def play(folder: Path, task: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+def play(folder: Path, task: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
     """Run one task against a host that cannot be reached: any remote call fails as unreachable."""
     path = folder / "play.yml"
     path.write_text(
@@ -21,7 +21,7 @@ def play(folder: Path, task: dict[str, Any]) -> subprocess.CompletedProcess[str]
     command = [sys.executable, "-m", "ansible", "playbook", "-i", "nowhere,", "-e", "ansible_port=1", str(path)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     return subprocess.run(
-        [*command, "-e", "ansible_host=127.0.0.1"],
+        [*command, "-e", "ansible_host=127.0.0.1", *options],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -46,4 +46,29 @@ def test_all_that_is_wrong_is_said_without_a_remote_call_and_without_a_secret(tm
 def test_what_the_task_itself_has_wrong_is_refused(task: dict[str, Any], tmp_path: Path) -> None:
     done = play(tmp_path, task)
     assert done.returncode == 2
+    assert "unreachable=0" in done.stdout
+
+
+# Nobody's account is not Valija's, so that even a host that may be changed refuses this and stays as it is.
+HARMLESS = [{"name": "nobody", "password": "long enough"}]
+LOCAL = ("-e", "ansible_connection=local", "-e", f"ansible_python_interpreter={sys.executable}")
+
+
+@pytest.mark.skipif(Path("/var/lib/valija").exists(), reason="this machine is a mail server of Valija's")
+@pytest.mark.parametrize(
+    ("accounts", "options", "asked"),
+    [
+        pytest.param(HARMLESS, (), True, id="nobody has confirmed"),
+        pytest.param(HARMLESS, ("-e", "mail_take_over_confirmed=true"), False, id="confirmed"),
+        pytest.param(HARMLESS, ("--check",), False, id="check mode"),
+        pytest.param([{"name": "nobody", "state": "absent"}], (), False, id="taken away only"),
+    ],
+)
+def test_the_machine_itself_gets_no_account_before_it_is_confirmed(
+    accounts: list[dict[str, str]], options: tuple[str, ...], asked: bool, tmp_path: Path
+) -> None:
+    done = play(tmp_path, {"accounts": accounts, "release_lock": True}, *LOCAL, *options)
+    assert ("nobody has confirmed" in done.stdout) == asked, done.stdout
+    assert ("mail_take_over_confirmed: true" in done.stdout) == asked
+    assert '"valija_refused": "host"' in done.stdout
     assert "unreachable=0" in done.stdout
