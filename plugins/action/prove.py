@@ -186,6 +186,9 @@ class ActionModule(ActionBase):
         answer = {"changed": False, "summary": summary, "report_dir": str(report), "seconds": round(seconds, 1)}
         if code == 0:
             return {**answer, "msg": f"{told} in {seconds:.0f} s; {report}"}
+        if code in (4, 5) and (only := str(self._task.args.get("only") or "")):  # pytest's: wrong usage, no test
+            msg = f"--only {only}: selects no check that is known and in this tier; see the output above."
+            return {**answer, "failed": True, "msg": msg, "valija_refused": "inventory"}
         if code == 1:
             return {**answer, "failed": True, "msg": f"A check failed: {told}; see {report}"}
         return {
