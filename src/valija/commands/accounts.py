@@ -113,15 +113,14 @@ def add(name: str, full_name: str, **given: Any) -> int:
     """Write the account, then apply the accounts."""
     account = {"name": name} | ({"full_name": full_name} if full_name else {})
     _require_good({**account, "password": secrets.token_urlsafe(_PASSWORD_BYTES)})
-    file = account_list.the_file(given["inventory"])
-    for other in account_list.all_files(given["inventory"]):
-        if name in other.names:
-            words = _("{name} is in {path} already. `valija accounts password` changes its password.")
-            raise InputError(words.format(name=name, path=other.path))
+    _file_for_new(name, given["inventory"])
     password = _password(name, given)
     made = _hash(password, given["scheme"], given["cost"])
-    text = file.with_account({**account, "password_hash": made})
-    return _write_and_apply(file, text, name, password, given)
+    with inventory_files.edited(given["inventory"]):
+        file = _file_for_new(name, given["inventory"])
+        text = file.with_account({**account, "password_hash": made})
+        file.write(text)
+    return _apply(file, text, name, password, given)
 
 
 @command.command(
@@ -140,11 +139,14 @@ def add(name: str, full_name: str, **given: Any) -> int:
 @_with(apply_options)
 def password(name: str, **given: Any) -> int:
     """Write the hash, then apply the accounts."""
-    file = account_list.the_file(given["inventory"], name)
+    account_list.the_file(given["inventory"], name)
     word = _password(name, given)
     made = _hash(word, given["scheme"], given["cost"])
-    text = file.with_password_hash(name, made)
-    return _write_and_apply(file, text, name, word, given)
+    with inventory_files.edited(given["inventory"]):
+        file = account_list.the_file(given["inventory"], name)
+        text = file.with_password_hash(name, made)
+        file.write(text)
+    return _apply(file, text, name, word, given)
 
 
 @command.command("hash", help=_("Print the hash of a password, for password_hash in mail_accounts."))
@@ -206,6 +208,16 @@ def _rows(inventory: Sequence[str], value: str) -> list[dict[str, Any]]:
     return [row.account for row in AccountTable.read(path).rows]
 
 
+def _file_for_new(name: str, inventory: Sequence[str]) -> AccountFile | AccountTable:
+    """The file that a new account goes into. InputError when the site has the account already."""
+    file = account_list.the_file(inventory)
+    for other in account_list.all_files(inventory):
+        if name in other.names:
+            words = _("{name} is in {path} already. `valija accounts password` changes its password.")
+            raise InputError(words.format(name=name, path=other.path))
+    return file
+
+
 def _require_good(account: dict[str, str]) -> None:
     """Raise InputError with all that a site's rules find wrong with one account."""
     findings = check_accounts({"mail_accounts": [account]})
@@ -238,32 +250,59 @@ def _hash(word: str, scheme: str, cost: int) -> str:
         raise ValijaError(str(error)) from error
 
 
-def _write_and_apply(file: AccountFile | AccountTable, text: str, name: str, word: str, given: dict[str, Any]) -> int:
-    """Write the inventory, bring the hosts to it; an inventory that is refused as a whole is put back."""
-    as_json, progress = given["as_json"], summary.progress_for(given["as_json"])
-    file.write(text)
-    outcome = None
-    if not given["no_apply"]:
-        extra = [*given["extra_vars"], json.dumps({"accounts_enforce": [name]})]
-        shared = {key: given[key] for key in ("limit", "verbosity", "vault_password_file", "ask_vault_pass")}
-        outcome = runner.run_playbook("accounts", given["inventory"], extra_vars=extra, progress=progress, **shared)
-        if outcome.exit_code == 2:
-            file.write(file.text)
+def _apply(file: AccountFile | AccountTable, text: str, name: str, word: str, given: dict[str, Any]) -> int:
+    """Bring the hosts to the inventory that was just written; one that is refused as a whole is put back.
+
+    A password that was made here is told before: whatever becomes of the run, its hash stands in the file.
+    """
+    as_json = given["as_json"]
+    data: dict[str, Any] = {"account": name, "file": str(file.path), "written": True}
+    data |= {"password": word} if given["generate"] else {}
+    if not as_json:
+        click.echo(_("{path}: the hash of the password of {name} is written.").format(path=file.path, name=name))
+        if given["generate"]:
+            click.echo(_("Password of {name}: {password}").format(name=name, password=word))
+    try:
+        outcome = None if given["no_apply"] else _run(name, given)
+    except InputError:
+        _put_back(file, text, given["inventory"])
+        raise
+    except KeyboardInterrupt:
+        if as_json:
+            click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        raise
     code = outcome.exit_code if outcome else 0
+    is_back = code == 2 and _put_back(file, text, given["inventory"])
     if as_json:
-        data = {"account": name, "file": str(file.path), "written": code != 2}
-        data |= {"password": word} if given["generate"] and code != 2 else {}
+        if is_back:
+            data = {key: value for key, value in data.items() if key != "password"} | {"written": False}
         data |= {"run": summary.outcome_data(outcome)} if outcome else {}
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return code
     if outcome:
-        summary.show_outcome(progress.console, outcome)
-    if code == 2:
+        summary.show_outcome(summary.progress_for(as_json).console, outcome)
+    if is_back:
         click.echo(_("{path} is as it was.").format(path=file.path))
-        return code
-    click.echo(_("{path}: the hash of the password of {name} is written.").format(path=file.path, name=name))
-    if given["generate"]:
-        click.echo(_("Password of {name}: {password}").format(name=name, password=word))
-    if code:
+    elif code == 2:
+        words = _("{path} was edited meanwhile, so it was left alone: what was written for {name} stands in it.")
+        click.echo(words.format(path=file.path, name=name))
+    elif code:
         click.echo(_("Not every host has it yet: `valija accounts password {name}` sets it again.").format(name=name))
     return code
+
+
+def _run(name: str, given: dict[str, Any]) -> runner.Outcome:
+    """Apply the accounts, with the password of this one whatever the policy."""
+    extra = [*given["extra_vars"], json.dumps({"accounts_enforce": [name]})]
+    shared = {key: given[key] for key in ("limit", "verbosity", "vault_password_file", "ask_vault_pass")}
+    progress = summary.progress_for(given["as_json"])
+    return runner.run_playbook("accounts", given["inventory"], extra_vars=extra, progress=progress, **shared)
+
+
+def _put_back(file: AccountFile | AccountTable, text: str, inventory: Sequence[str]) -> bool:
+    """Put the earlier text back, unless somebody has edited the file since; whether it is back."""
+    with inventory_files.edited(inventory):
+        if file.path.read_bytes() != text.encode():
+            return False
+        file.write(file.text)
+    return True

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import yaml
 from ansible_collections.valija.mailserver.plugins.module_utils.hashing import verify_password
 from click.testing import CliRunner, Result
 
-from valija import runner
+from valija import inventory_files, runner
 from valija.commands import accounts
 from valija.errors import InputError
 from valija.skeleton import SiteHost, write_site
@@ -24,9 +27,11 @@ class Runs:
 
     asked: list[dict[str, Any]] = field(default_factory=list)
     code: int = 0
+    meanwhile: Callable[[], None] = lambda: None
 
     def __call__(self, playbook: str, inventory: tuple[str, ...], **given: Any) -> runner.Outcome:
         self.asked.append({"playbook": playbook, "inventory": inventory, **given})
+        self.meanwhile()
         return runner.Outcome(self.code, 0.1, ("ansible-playbook",))
 
 
@@ -95,7 +100,58 @@ def test_an_inventory_that_is_refused_is_put_back(site: Path, runs: Runs) -> Non
     done = valija("add", "erin", "-i", str(site), "--generate", "--cost", "1")
     assert done.return_value == 2
     assert (site / "group_vars/all/mail.yml").read_text() == before
-    assert "Password of" not in done.output
+    assert "is as it was" in done.output
+
+
+def test_an_edit_made_meanwhile_is_not_lost(site: Path, runs: Runs) -> None:
+    file = site / "group_vars/all/mail.yml"
+    runs.code = 2
+
+    def edit() -> None:
+        file.write_text(file.read_text() + "mail_message_size_mib: 5\n")
+
+    runs.meanwhile = edit
+    done = valija("add", "erin", "-i", str(site), "--generate", "--cost", "1")
+    assert "mail_message_size_mib: 5" in file.read_text()
+    assert "was edited meanwhile" in done.output
+
+
+def test_an_edit_waits_for_the_one_before_it(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    replace = inventory_files.replace
+
+    def writing(path: Path, text: str) -> None:
+        descriptor = os.open(site, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            seen.append("free")
+        except BlockingIOError:
+            seen.append("locked")
+        finally:
+            os.close(descriptor)
+        replace(path, text)
+
+    monkeypatch.setattr(inventory_files, "replace", writing)
+    for arguments in (["add", "erin"], ["password", "bob"]):
+        done = valija(*arguments, "-i", str(site), "--generate", "--no-apply", "--cost", "1")
+        assert done.return_value == 0, done.output
+    assert seen == ["locked", "locked"]
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_generated_password_is_told_even_when_the_run_is_interrupted(
+    options: list[str], site: Path, runs: Runs
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    runs.meanwhile = interrupt
+    done = valija("add", "erin", "-i", str(site), "--generate", "--cost", "1", *options)
+    if options:
+        shown = json.loads(done.stdout.strip())["password"]
+    else:
+        shown = done.stdout.partition("Password of erin: ")[2].split()[0]
+    assert verify_password(shown, account(site, "erin")["password_hash"])
 
 
 @pytest.mark.parametrize(
