@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import locale
 import os
 import shlex
 import sys
@@ -111,7 +112,7 @@ def playbook_environment(
         result["ANSIBLE_CALLBACKS_ENABLED"] = ",".join([*names, CALLBACK])
     else:
         result["ANSIBLE_STDOUT_CALLBACK"] = CALLBACK
-    result = {**result, **ignoring_tables(result)}
+    result = {**result, **ignoring_tables(result), **usable_locale()}
     # A broken inventory is an error, never an empty one; and lines come when they are written.
     result["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] = "true"
     result["PYTHONUNBUFFERED"] = "1"
@@ -134,6 +135,18 @@ def ignoring_tables(environment: Mapping[str, str]) -> dict[str, str]:
     name = "ANSIBLE_INVENTORY_IGNORE_REGEX"
     own = environment.get(name) or setting(environment.get("ANSIBLE_CONFIG"), "inventory_ignore_patterns")
     return {name: ",".join([*filter(None, [own]), TABLES])}
+
+
+def usable_locale() -> dict[str, str]:
+    """What lets Ansible start where the environment's locale is not installed, as one that came along by SSH may be."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        locale.setlocale(locale.LC_ALL, "")
+    except locale.Error:
+        return {"LC_ALL": "C.UTF-8"}
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
+    return {}
 
 
 def setting(config: str | None, name: str) -> str:

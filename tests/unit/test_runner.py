@@ -148,3 +148,13 @@ def test_a_run_that_is_killed_is_told_and_is_no_wrong_input(site: Path, monkeypa
     outcome = runner.run_playbook("site", [str(site)], progress=Progress(console))
     assert outcome.exit_code == 1
     assert "killed by signal 9" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "locale"), [("xx_YY.UTF-8", "C.UTF-8"), ("C.UTF-8", None)])
+def test_a_locale_that_is_not_installed_does_not_keep_ansible_from_starting(
+    name: str, locale: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LC_ALL", raising=False)
+    for variable in ("LANG", "LC_CTYPE"):
+        monkeypatch.setenv(variable, name)
+    assert runner.playbook_environment([], Path("events"), environment={}).get("LC_ALL") == locale

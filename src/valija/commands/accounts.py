@@ -169,7 +169,7 @@ def _inventory_data(inventory: Sequence[str], vault_password_file: str | None, a
     environment = dict(os.environ)
     if "ANSIBLE_CONFIG" not in environment and (config := runner.site_config(inventory)):
         environment["ANSIBLE_CONFIG"] = str(config)
-    environment |= runner.ignoring_tables(environment)
+    environment |= {**runner.ignoring_tables(environment), **runner.usable_locale()}
     arguments = [sys.executable, "-m", "ansible", "inventory", *sources, *vault, "--list"]
     ran = subprocess.run(arguments, env=environment, capture_output=True, check=False)
     if ran.returncode != 0:
