@@ -75,6 +75,12 @@ class Roundcube:
         """The page that shows one message."""
         return self._page(urlencode({"_task": "mail", "_action": "show", "_uid": uid, "_mbox": folder}))
 
+    def source(self, uid: int, folder: str = "INBOX") -> bytes:
+        """The whole message as the webmail lets a person download it."""
+        query = {"_task": "mail", "_action": "viewsource", "_uid": uid, "_mbox": folder}
+        query |= {"_save": 1, "_token": self._token}
+        return self._page(urlencode(query)).body
+
     def send(self, to: str, subject: str, body: str) -> Page:
         """Compose and send one message; raises when the webmail does not say that it is sent."""
         page = self._page("_task=mail&_action=compose")
