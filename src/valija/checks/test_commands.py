@@ -41,11 +41,11 @@ def test_help(smtp: Smtp, postfix_version: Version, line: str) -> None:
     N_("VRFY tells a stranger nothing: one answer for who exists and who does not"),
     tier="quick",
     clauses=[rfc(5321, "3.5.3", "7.3")],
-    setting="postfix_main_cf: disable_vrfy_command",
+    setting="postfix_main_cf_extra: disable_vrfy_command",
     remedy=APPLY,
 )
-def test_vrfy_tells_nothing(smtp: Smtp, site: Site, alice: Account) -> None:
-    with smtp() as talk:
+def test_vrfy_tells_nothing(smtp: Smtp, site: Site, alice: Account, family: str) -> None:
+    with smtp(family) as talk:
         talk.say_ehlo()
         replies = [
             talk.command(f"VRFY {name}")
@@ -60,9 +60,9 @@ def test_vrfy_tells_nothing(smtp: Smtp, site: Site, alice: Account) -> None:
 
 @check("A-30", N_("EXPN never tells who is behind a name"), clauses=[rfc(5321, "3.5.2", "7.3")])
 @pytest.mark.parametrize("name", ["postmaster", "root"])
-def test_expn(smtp: Smtp, postfix_version: Version, name: str) -> None:
+def test_expn(smtp: Smtp, postfix_version: Version, name: str, family: str) -> None:
     owed = unknown_verb(postfix_version)
-    with smtp() as talk:
+    with smtp(family) as talk:
         talk.say_ehlo()
         reply = answered(talk.command(f"EXPN {name}"), owed.code, enhanced=owed.enhanced)
     assert "@" not in reply.text, reply
@@ -103,7 +103,7 @@ def test_etrn(smtp: Smtp, site: Site, elsewhere: str) -> None:
     "A-34",
     N_("XCLIENT, XFORWARD and PROXY lend a stranger no address"),
     clauses=[rfc(5321, "7.1")],
-    setting="postfix_main_cf: smtpd_authorized_xclient_hosts",
+    setting="postfix_main_cf_extra: smtpd_authorized_xclient_hosts",
     remedy=APPLY,
 )
 @pytest.mark.parametrize("line", ["XCLIENT ADDR=127.0.0.1", "XFORWARD NAME=localhost ADDR=127.0.0.1"])

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
+from valija.checks.journey import log_sizes, new_log_lines
 from valija.checks.marks import check
 from valija.checks.site import Account, Site
 from valija.messages import N_, _
@@ -43,8 +45,22 @@ SERVER = [
     *("/.git/config", "/.htaccess"),
 ]
 
+# Objects as PHP writes them: of a class of PHP's own, of one of SquirrelMail's, in an array, and named in base64.
+SERIALIZED = [
+    'O:8:"stdClass":0:{}',
+    'O:7:"Message":1:{s:14:"att_local_name";s:11:"/etc/passwd";}',
+    'a:1:{s:2:"to";O:8:"stdClass":0:{}}',
+    "Tzo4OiJzdGRDbGFzcyI6MDp7fQ==",
+]
 
-@check("E-01", N_("The login page is a clean page: no notice of PHP, no version"), tier="quick", needs=["webmail"])
+
+@check(
+    "E-01",
+    N_("The login page is a clean page: no notice of PHP, no version"),
+    vantage="client",
+    tier="quick",
+    needs=["webmail"],
+)
 def test_login_page_is_clean(webmail: Callable[..., Any], browser: Callable[..., Browser]) -> None:
     page = webmail(login=False).login_page()
     notice = re.search(r"(Notice|Warning|Deprecated|Fatal error)</b>?:", page.text)
@@ -56,7 +72,12 @@ def test_login_page_is_clean(webmail: Callable[..., Any], browser: Callable[...,
             assert not re.search(r"\d", value), _("{name}: {value} tells the version.").format(name=name, value=value)
 
 
-@check("E-02", N_("The login form refuses a wrong password, an unknown name and no name"), needs=["webmail"])
+@check(
+    "E-02",
+    N_("The login form refuses a wrong password, an unknown name and no name"),
+    vantage="client",
+    needs=["webmail"],
+)
 def test_bad_logins_at_the_form(webmail: Callable[..., Any], alice: Account) -> None:
     def attempt(name: str) -> str:
         """What is wrong with the answer to a bad login, or an empty text."""
@@ -72,13 +93,41 @@ def test_bad_logins_at_the_form(webmail: Callable[..., Any], alice: Account) -> 
     assert not wrong, " ".join(wrong)
 
 
-@check("E-04", N_("After the logout the old cookies open nothing"), needs=["webmail"])
+@check("E-04", N_("After the logout the old cookies open nothing"), vantage="client", needs=["webmail"])
 def test_stolen_cookies_after_logout(webmail: Callable[..., Any]) -> None:
     person, thief = webmail(), webmail(login=False)
     thief.browser.cookies.update(person.browser.cookies)
     assert thief.logged_in(thief.inbox()), _("The cookies are no session.")
     person.logout()
     assert not thief.logged_in(thief.inbox()), _("The session lives on after the logout.")
+
+
+@check(
+    "E-09",
+    N_("What a browser sends never becomes an object: SquirrelMail's compose form ignores it (CVE-2020-14932, -14933)"),
+    vantage="client",
+    needs=["webmail"],
+    setting="mail_squirrelmail_source",
+    remedy=N_("Run `valija apply --tags squirrelmail`: the tree on the host is not the one that Valija prepares."),
+)
+def test_nothing_sent_becomes_an_object(webmail: Callable[..., Any], host: Any, site: Site) -> None:
+    if site.webmail != "squirrelmail":
+        pytest.skip(_("another webmail: {name} has no such form").format(name=site.webmail))
+    person = webmail()
+    compose = f"{person.root}src/compose.php"
+    folder, before = log_sizes(host)
+    broken = []
+    for payload in (*SERIALIZED, "a:1:{i:0;" * 400):
+        page = person.browser.get(f"{compose}?mailtodata={quote(payload)}")
+        if page.status != 200 or not any("send_to" in form.fields for form in web.forms(page)):
+            broken.append(f"mailtodata={payload[:40]}: {page.status}, {visible_text(page)[:80]}")
+    for payload in (*SERIALIZED, "a:1:{i:0;" * 100_000, "x" * 1_000_000):
+        page = person.browser.post(compose, {"attachments": payload, "send_to": "", "subject": "x", "body": "x"})
+        if page.status != 200:
+            broken.append(f"attachments={payload[:40]}: {page.status}, {visible_text(page)[:80]}")
+    assert not broken, "\n".join(broken)
+    lines = new_log_lines(host, folder, before)
+    assert not lines, "\n".join(lines)
 
 
 @check(

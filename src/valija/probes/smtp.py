@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import smtplib
 import socket
 from dataclasses import dataclass
@@ -168,6 +169,11 @@ class Session(smtplib.SMTP):
         self._last_sent = data[:80].decode("utf-8", "backslashreplace").rstrip("\r\n")
         self.recorder.client_says(data)
         self.sock.sendall(data)
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether the server says anything, or closes, within a time; call it when every reply so far has been read."""
+        assert self.sock is not None
+        return bool(select.select([self.sock], [], [], seconds)[0])
 
     def say_ehlo(self, name: str = "probe.invalid") -> Reply:
         return self.command(f"EHLO {name}")
