@@ -20,7 +20,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible.utils.display import Display
-from ansible_collections.valija.mailserver.plugins.plugin_utils import prove_site, role_specs
+from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file, prove_site, role_specs
 
 display = Display()
 
@@ -52,6 +52,8 @@ class ActionModule(ActionBase):
         for name in WRITTEN:  # a suite that dies early must not leave an older run's results behind
             (report / name).unlink(missing_ok=True)
         with _interrupted_in_order():
+            if self._old:
+                self._accounts("absent", [{"name": name} for name in self._old], variables)
             try:
                 self._accounts("present", site["probe"], variables)
                 code, seconds = self._converse(site, report, host, variables)
@@ -64,6 +66,7 @@ class ActionModule(ActionBase):
     def _site(self, host: str, variables: dict[str, Any]) -> dict[str, Any]:
         answer = self._low_level_execute_command(prove_site.SURVEY_COMMAND)
         release, own = prove_site.read_survey(answer["stdout"])
+        self._old = prove_site.old_probes(answer["stdout"])
         known = {**variables.get("ansible_facts", {})}
         known["valija"] = {**known.get("valija", {}), "release": release, "addresses": own}
         ours = role_specs.variables_of_all(list(prove_site.ROLES))
@@ -74,6 +77,7 @@ class ActionModule(ActionBase):
         roles = [
             role for role in prove_site.ROLES if role not in prove_site.WEBMAILS or role == mail.get("mail_webmail")
         ]
+        listed = accounts_file.load(str(mail.get("mail_accounts_file") or ""), variables, self._loader)
         declared = {role: value(f"__{role}_listens") for role in roles if f"__{role}_listens" in ours}
         try:
             ssh = prove_site.ssh_block(self._connection, bool(self._play_context.become))
@@ -95,6 +99,7 @@ class ActionModule(ActionBase):
             "ssh": ssh,
             "outside": not local,
             "mail": prove_site.without_secrets(mail),
+            "accounts": prove_site.account_names(mail.get("mail_accounts") or [], listed.accounts),
             "listens": prove_site.listeners(declared),
             "probe": prove_site.probe_accounts(mail["mail_domain"]),
             "peer": prove_site.peer_block(self._task.args.get("peer") or {}),
@@ -186,6 +191,12 @@ class ActionModule(ActionBase):
         answer = {"changed": False, "summary": summary, "report_dir": str(report), "seconds": round(seconds, 1)}
         if code == 0:
             return {**answer, "msg": f"{told} in {seconds:.0f} s; {report}"}
+        if code == 1 and summary and not summary["failed"]:
+            return {
+                **answer,
+                "failed": True,
+                "msg": f"Nothing is proved, for no check was passed: {told}; see {report}",
+            }
         if code in (4, 5) and (only := str(self._task.args.get("only") or "")):  # pytest's: wrong usage, no test
             msg = f"--only {only}: selects no check that is known and in this tier; see the output above."
             return {**answer, "failed": True, "msg": msg, "valija_refused": "inventory"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import secrets
 import shlex
 import socket
@@ -14,11 +15,19 @@ ROLES = ("mail", "accounts", "postfix", "courier", "apache", "squirrelmail", "ro
 # Of these, the one that mail_webmail names.
 WEBMAILS = ("squirrelmail", "roundcube")
 
-PROBES = ("valija-probe", "valija-probe-2", "valija-probe-3")
+# The probe accounts of one run share a mark, so that two runs at once do not touch each other's.
+PROBES = ("valija-probe-{}", "valija-probe-{}-2", "valija-probe-{}-3")
+
+# Probe accounts of a run that was killed are taken away by the next one that begins so long afterwards.
+OLD_SECONDS = 6 * 3600
+
+_PROBE = re.compile(r"valija-probe(-[0-9a-f]{6})?(-[23])?")
 
 # Printed by one shell command on the host, see `read_survey`.
 SURVEY_COMMAND = (
-    ". /etc/os-release; echo \"release $ID-$VERSION_ID\"; ip -o addr show scope global | sed 's/^/address /'"
+    ". /etc/os-release; echo \"release $ID-$VERSION_ID\"; ip -o addr show scope global | sed 's/^/address /'; "
+    "getent passwd | while IFS=: read -r name _ _ _ _ home _; do case $name in valija-probe*) "
+    'echo "probe $name $(($(date +%s) - $(stat -c %Y "$home" 2>/dev/null || echo 0)))";; esac; done'
 )
 
 
@@ -35,9 +44,22 @@ def read_survey(output: str) -> tuple[str, list[str]]:
     return release, addresses
 
 
+def old_probes(output: str) -> list[str]:
+    """The probe accounts that a killed run has left on the host, from what SURVEY_COMMAND printed."""
+    words = [line.split() for line in output.splitlines() if line.startswith("probe ")]
+    return [name for _kind, name, age in words if _PROBE.fullmatch(name) and int(age) > OLD_SECONDS]
+
+
 def probe_accounts(domain: str) -> list[dict[str, str]]:
     """The accounts of the checks, each with a fresh password: two to write to, and one that never gets mail."""
-    return [{"name": name, "password": secrets.token_urlsafe(18), "address": f"{name}@{domain}"} for name in PROBES]
+    mark = secrets.token_hex(3)
+    names = [pattern.format(mark) for pattern in PROBES]
+    return [{"name": name, "password": secrets.token_urlsafe(18), "address": f"{name}@{domain}"} for name in names]
+
+
+def account_names(*lists: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The names of the accounts that are to be there and to work, in the order given."""
+    return [str(one["name"]) for accounts in lists for one in accounts if one.get("state") in (None, "", "present")]
 
 
 def reached_at(named: str | None, own: Iterable[str], told: Mapping[str, str] | None = None) -> dict[str, str]:

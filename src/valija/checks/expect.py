@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from valija.messages import _
+from valija.probes import smtp
 from valija.probes.smtp import Reply
 
 
@@ -15,6 +16,11 @@ class Heard:
     reply: str
     grammar: list[str]
     enhanced: list[str]
+
+
+def heard(reply: Reply) -> Heard:
+    """A reply with what is wrong about its form."""
+    return Heard(str(reply), smtp.grammar_problems(reply), smtp.enhanced_code_problems(reply))
 
 
 def answered(reply: Reply, *codes: int, enhanced: str = "") -> Reply:

@@ -48,8 +48,13 @@ def listening(host: Any) -> list[Socket]:
 
 
 def queued(host: Any, addresses: list[str]) -> list[dict[str, Any]]:
-    """The queued messages (postqueue -j) whose sender or a recipient contains one of the addresses."""
-    entries = [json.loads(line) for line in host.run("postqueue -j").stdout.splitlines() if line.strip()]
+    """The queued messages (postqueue -j) whose sender or a recipient contains one of the addresses.
+
+    A queue that cannot be read is no empty queue: AssertionError.
+    """
+    said = host.run("postqueue -j")
+    assert said.rc == 0, f"postqueue -j: {said.stderr.strip() or said.rc}"
+    entries = [json.loads(line) for line in said.stdout.splitlines() if line.strip()]
     return [
         entry
         for entry in entries

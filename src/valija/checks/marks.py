@@ -11,7 +11,8 @@ import pytest
 from valija.messages import N_
 
 Tier = Literal["quick", "full", "slow"]
-Vantage = Literal["outside", "stranger", "loopback", "host"]
+# `client` is a person's program: outside where the checks run on another machine, and on the host itself no worse.
+Vantage = Literal["outside", "stranger", "loopback", "host", "client"]
 
 # Remedies that many checks share.
 APPLY = N_("Run `valija apply --tags postfix`, then look at `postconf -n` on the host for a setting of your own.")

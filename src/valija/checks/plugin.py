@@ -273,6 +273,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     results, directory = session.config.stash[RESULTS], session.config.getoption("--report-dir")
     if session.config.getoption("--collect-only"):
         return
+    if session.exitstatus == pytest.ExitCode.OK and not results.summary()["passed"]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED  # where every check was skipped, nothing is proved
     if not session.config.getoption("--check"):
         _add_waiting(results)
     if directory is None:
@@ -298,6 +300,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for entry in config.stash[RESULTS].checks.values():
         if entry["outcome"] == "skipped":
             reasons[entry["reason"]] = reasons.get(entry["reason"], 0) + 1
+    if reasons and not config.stash[RESULTS].summary()["passed"]:
+        terminalreporter.write_line(_("No check was passed: nothing is proved."))
     for reason, count in reasons.items():
         terminalreporter.write_line(_("skipped {count}: {reason}").format(count=count, reason=reason))
     directory = config.getoption("--report-dir")

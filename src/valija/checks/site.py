@@ -47,6 +47,7 @@ class PeerBlock:
 class Site:
     """One host of a site; `addresses` holds `ipv4` and `ipv6` as far as the services listen there.
 
+    `accounts` are the names of all that are declared, in the inventory and in its file, and not disabled or gone.
     `outside` tells whether the checks run on another machine: on the host itself they cannot speak as the world does.
     """
 
@@ -62,6 +63,7 @@ class Site:
     probe: tuple[Account, ...]
     peer: PeerBlock | None
     files: dict[str, Any]
+    accounts: tuple[str, ...] = ()
 
     @property
     def families(self) -> list[str]:
@@ -137,4 +139,5 @@ def from_mapping(data: dict[str, Any]) -> Site:
         if peer
         else None,
         files=data.get("files", {}),
+        accounts=tuple(data.get("accounts", [])),
     )

@@ -37,6 +37,7 @@ VANTAGES = {
     "stranger": N_("as a stranger"),
     "loopback": N_("from the host itself"),
     "host": N_("on the host"),
+    "client": N_("as a person's program"),
 }
 
 # The suite's behaviours, one file each, as headings.
@@ -50,6 +51,7 @@ BEHAVIOURS = (
     N_("Outbound"),
     N_("Relay"),
     N_("Session"),
+    N_("Smuggling"),
     N_("Transaction"),
     N_("Tutorial"),
     N_("Webmail"),

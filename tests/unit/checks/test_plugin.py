@@ -89,6 +89,29 @@ def test_what_a_site_lacks_is_skipped_with_its_reason(tmp_path: Path) -> None:
     assert skipped["M-06"].startswith("no peer") and skipped["E-04"].startswith("no webmail")
 
 
+def test_where_every_check_is_skipped_nothing_is_proved(tmp_path: Path) -> None:
+    done = run(tmp_path, "--check", "M-06", "--report-dir", "out", LANGUAGE="C")
+    assert done.returncode == 1, done.stdout
+    assert "nothing is proved" in done.stdout and "no peer" in done.stdout
+
+
+def test_no_way_to_the_host_is_red_and_to_its_second_address_skipped(tmp_path: Path) -> None:
+    for addresses, outcome in (
+        ({"ipv4": "224.0.0.1", "ipv6": None}, ["failed"]),
+        ({"ipv4": "224.0.0.1", "ipv6": "ff02::1"}, ["failed", "skipped"]),
+    ):
+        done = run(tmp_path, "--check", "A-05", "--report-dir", "out", site_values=SITE | {"addresses": addresses})
+        checks = json.loads((tmp_path / "out" / "results.json").read_text())["checks"]
+        assert [check["outcome"] for check in checks] == outcome, done.stdout
+
+
+def test_on_the_host_itself_a_person_s_program_is_tried(tmp_path: Path) -> None:
+    done = run(tmp_path, "--check", "T-1", "--report-dir", "out", site_values=SITE | {"outside": False})
+    checks = json.loads((tmp_path / "out" / "results.json").read_text())["checks"]
+    tried = [check["outcome"] for check in checks if check["vantage"] == "client" and not check["reason"]]
+    assert tried, done.stdout
+
+
 def test_on_the_host_itself_what_the_world_sees_is_skipped_never_green(tmp_path: Path) -> None:
     done = run(tmp_path, "--check", "A-05", "--report-dir", "out", site_values=SITE | {"outside": False})
     [check] = json.loads((tmp_path / "out" / "results.json").read_text())["checks"]
@@ -209,6 +232,11 @@ def test_only_queued_mail_of_the_checks_is_ours() -> None:
     ]
     host = Host({"postqueue -j": "\n".join(lines)})
     assert [one["queue_id"] for one in queued(host, ["valija-probe@", "@remote.test"])] == ["c", "d"]
+
+
+def test_a_queue_that_cannot_be_read_is_not_empty() -> None:
+    with pytest.raises(AssertionError, match="postqueue -j"):
+        queued(Host({}), ["valija-probe@"])
 
 
 def test_replies_depend_on_the_release() -> None:

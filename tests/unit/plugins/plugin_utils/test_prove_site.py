@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -60,8 +61,37 @@ def test_secrets_stay_on_the_control_node() -> None:
 
 def test_probe_accounts_have_fresh_passwords() -> None:
     first, second = prove_site.probe_accounts("example.test"), prove_site.probe_accounts("example.test")
-    assert [one["address"] for one in first] == [f"{name}@example.test" for name in prove_site.PROBES]
+    assert [one["address"] for one in first] == [f"{one['name']}@example.test" for one in first]
     assert len({one["password"] for one in (*first, *second)}) == 6
+
+
+def test_two_runs_at_once_have_accounts_of_their_own() -> None:
+    first, second = prove_site.probe_accounts("example.test"), prove_site.probe_accounts("example.test")
+    names = [one["name"] for one in (*first, *second)]
+    assert len(set(names)) == 6
+    assert all(re.fullmatch(r"valija-probe-[0-9a-f]{6}(-[23])?", name) for name in names)
+
+
+def test_what_a_killed_run_left_is_taken_away_once_it_is_old() -> None:
+    old, young = prove_site.OLD_SECONDS + 1, 60
+    output = SURVEY + "".join(
+        f"probe {name} {age}\n"
+        for name, age in (
+            ("valija-probe", old),
+            ("valija-probe-3", old),
+            ("valija-probe-0a1b2c-2", old),
+            ("valija-probe-d4e5f6", young),
+            ("valija-probes", old),
+        )
+    )
+    assert prove_site.old_probes(output) == ["valija-probe", "valija-probe-3", "valija-probe-0a1b2c-2"]
+    assert prove_site.read_survey(output) == prove_site.read_survey(SURVEY)
+
+
+def test_the_accounts_of_the_inventory_and_of_its_file_are_to_be_there() -> None:
+    inventory = [{"name": "alice"}, {"name": "bob", "state": "disabled"}]
+    file = [{"name": "carol", "state": "present"}, {"name": "dave", "state": "absent"}]
+    assert prove_site.account_names(inventory, file) == ["alice", "carol"]
 
 
 def test_the_checks_reach_the_host_as_ansible_does() -> None:
