@@ -47,7 +47,7 @@ def test_greeting(smtp: Smtp, site: Site, family: str) -> None:
     N_("EHLO offers what a server of today offers, and no command that tells or lends rights"),
     tier="quick",
     clauses=[rfc(5321, "4.1.1.1"), rfc(1870, "3")],
-    setting="postfix_main_cf: smtpd_discard_ehlo_keywords",
+    setting="postfix_main_cf_extra: smtpd_discard_ehlo_keywords",
     remedy=APPLY,
 )
 def test_ehlo_list(smtp: Smtp, site: Site, family: str) -> None:
@@ -84,7 +84,7 @@ def test_helo_without_a_name(smtp: Smtp, family: str) -> None:
     "A-07",
     N_("Odd names after EHLO neither crash the server nor lend rights"),
     clauses=[rfc(5321, "4.1.3", "4.1.4")],
-    setting="postfix_main_cf: smtpd_helo_restrictions",
+    setting="postfix_main_cf_extra: smtpd_helo_restrictions",
 )
 @pytest.mark.parametrize(
     ("name", "must"),
@@ -111,7 +111,7 @@ def test_odd_names_after_ehlo(smtp: Smtp, sender: str, elsewhere: str, name: str
     "A-08",
     N_("Who claims to be this host is still a stranger"),
     clauses=[rfc(5321, "4.1.4", "7.1")],
-    setting="mynetworks",
+    setting="postfix_main_cf_extra: mynetworks",
     remedy=N_("mynetworks must hold loopback alone: no rule may trust the name after EHLO."),
 )
 @pytest.mark.parametrize("claim", ["{hostname}", "127.0.0.1", "[{address}]", "localhost"])
@@ -137,7 +137,7 @@ def test_second_ehlo_resets(smtp: Smtp, sender: str, alice: Account) -> None:
     "A-10",
     N_("MAIL before HELO or EHLO is refused"),
     clauses=[rfc(5321, "4.1.4")],
-    setting="postfix_main_cf: smtpd_helo_required",
+    setting="postfix_main_cf_extra: smtpd_helo_required",
     remedy=APPLY,
 )
 def test_mail_before_ehlo(smtp: Smtp, sender: str, family: str) -> None:
@@ -183,7 +183,7 @@ def test_quit(smtp: Smtp, line: str) -> None:
     "A-35",
     N_("Another protocol's first line ends the connection"),
     clauses=[rfc(5321, "7.8")],
-    setting="postfix_main_cf: smtpd_forbidden_commands",
+    setting="postfix_main_cf_extra: smtpd_forbidden_commands",
 )
 @pytest.mark.parametrize("line", ["GET / HTTP/1.1", "POST /x HTTP/1.1", "CONNECT x:25 HTTP/1.1", "Subject: x"])
 def test_other_protocols(smtp: Smtp, line: str) -> None:

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from ansible_collections.valija.mailserver.plugins.module_utils import postfix
 
+from valija.checks.expect import answered
 from valija.checks.host_state import listening, queued
 from valija.checks.mailbox import ARRIVAL_SECONDS
 from valija.checks.marks import check
-from valija.checks.site import Site
+from valija.checks.site import Account, Site
 from valija.messages import N_, _
-from valija.probes import wait
+from valija.probes import message, wait
+from valija.probes.routes import Route
+from valija.probes.smtp import Session
 
 # The units of each role that declares a listener, besides which PHP's serves the webmail.
 UNITS = {
@@ -51,6 +54,24 @@ SCANNED = (
 LOG_ALLOWED = Path(__file__).with_name("log_allowed.json")
 LOG_TROUBLE = re.compile(r"\b(warning|error|fatal|panic)\b", re.I)
 
+# What nobody may read, looked for as nobody: a closed folder protects what is in it. The kept copy of a file must be as
+# closed as the file; Valija's own state tells of everything that it wrote.
+AS_NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+READABLE_SECRETS = r"""
+exec 2>/dev/null
+[ -e /etc/shadow ] && [ "$(id -u)" = 65534 ] && echo looked
+find /etc/shadow* /etc/gshadow* /etc/postfix/sasl_passwd* /etc/courier/userdb* /etc/courier/authmysqlrc* \
+  /etc/courier/authldaprc* /etc/courier/authpgsqlrc* /etc/squirrelmail/*.php* /etc/roundcube/config.inc.php* \
+  /etc/roundcube/debian-db.php* /etc/roundcube/valija-key* \
+  /var/lib/valija/owned /var/lib/valija/rollback -type f -readable
+find /etc /usr/local/etc /usr/local/share -xdev -name '*.before-valija' -readable | while read -r kept; do
+  file=${kept%.before-valija}
+  if [ -e "$file" ] && ! [ -r "$file" ]; then echo "$kept"; fi
+done
+find /etc /usr/local/etc /var/lib -xdev -type f -readable -size -64k \
+  \( -name '*.key' -o -name '*.pem' -o -name '*_key' \) -exec grep -lE -- '-----BEGIN [A-Z ]*PRIVATE KEY-----' {} +
+"""
+
 
 @check(
     "T-3",
@@ -81,7 +102,6 @@ def test_services_are_active_and_enabled(host: Any, site: Site) -> None:
     N_("What listens on the host is what the roles declare, and nothing more"),
     tier="quick",
     vantage="host",
-    setting="__<role>_listens",
     remedy=N_("Stop and disable what holds the port, or find out which package brought it: `ss -ltnup` on the host."),
 )
 def test_listeners_are_the_declared(host: Any, site: Site) -> None:
@@ -104,13 +124,19 @@ def test_listeners_are_the_declared(host: Any, site: Site) -> None:
 
 @check(
     "F-67",
-    N_("From outside, no port answers but the declared ones"),
+    N_("From outside, none of the well-known ports answers but the declared ones"),
     remedy=N_("Something between the checks and the host, or on it, answers: compare `ss -ltnup` on the host."),
 )
-def test_no_other_port_answers(site: Site, family: str) -> None:
-    declared = {listener.port for listener in site.listens if listener.address == "any"}
-    declared |= {int(site.ssh.get("port") or 22)}
+def test_no_other_port_answers(site: Site, connect: Callable[..., Any], family: str) -> None:
+    declared = {listener.port for listener in site.listens if listener.address == "any" and listener.protocol == "tcp"}
     address = site.addresses[family]
+
+    def reach(host: str, port: int, *, route: Route) -> sockets.socket:
+        return route.connect(host, port, 5)
+
+    for port in declared:  # silence means something only where an open port is heard
+        connect(reach, port, family).close()
+    declared |= {int(site.ssh.get("port") or 22)}
 
     def answers(port: int) -> bool:
         try:
@@ -187,16 +213,9 @@ def test_sandbox_is_real(host: Any) -> None:
     remedy=N_("chmod o-r the file, and find out who wrote it; what was readable is to be changed."),
 )
 def test_no_secret_is_world_readable(host: Any) -> None:
-    named = (
-        "find /etc/shadow /etc/shadow- /etc/gshadow /etc/gshadow- /etc/postfix/sasl_passwd* /etc/courier/userdb* "
-        "/etc/courier/authmysqlrc /etc/courier/authldaprc -maxdepth 0 -perm /o=r 2>/dev/null"
-    )
-    keys = (
-        "find /etc /usr/local/etc /var/lib -xdev -type f -perm /o=r -size -64k "
-        r"\( -name '*.key' -o -name '*.pem' -o -name '*_key' \) 2>/dev/null"
-        " | xargs -r grep -lE -- '-----BEGIN [A-Z ]*PRIVATE KEY-----' 2>/dev/null"
-    )
-    found = host.run(f"{named}; {keys}").stdout.split()
+    looked = host.run(AS_NOBODY + " sh -c %s", READABLE_SECRETS)
+    assert looked.stdout.startswith("looked\n"), looked.stderr or _("Nothing could be looked at as nobody.")
+    found = looked.stdout.split()[1:]
     assert not found, _("Readable by everybody: {paths}").format(paths=", ".join(found))
 
 
@@ -205,12 +224,26 @@ def test_no_secret_is_world_readable(host: Any) -> None:
     N_("The mail log of the run has no warning, error, fatal or panic but the known ones"),
     tier="quick",
     vantage="host",
+    mutates=True,
     last=True,
     remedy=N_("Read the line; if it is right for what the checks did, add it to log_allowed.json with its reason."),
 )
-def test_log_has_no_trouble(host: Any, run_began: str) -> None:
+def test_log_has_no_trouble(smtp: Callable[..., Session], host: Any, run_began: str, alice: Account) -> None:
     allowed = [re.compile(row["pattern"]) for row in json.loads(LOG_ALLOWED.read_text("utf-8"))["lines"]]
-    lines = host.run(f"journalctl SYSLOG_FACILITY=2 --since=@{run_began} --no-pager -o short-iso").stdout.splitlines()
+    sent = message.new(alice.address, alice.address)
+    with smtp(vantage="loopback") as talk:
+        talk.say_ehlo()
+        done = answered(talk.message(alice.address, [alice.address], sent.content), 250)
+    queue_id = done.text.rpartition(" ")[2]
+
+    def log() -> list[str]:
+        """The mail log of the run, once it tells that the message just sent has left the queue."""
+        said = host.run(f"journalctl SYSLOG_FACILITY=2 --since=@{run_began} --no-pager -o short-iso")
+        assert said.rc == 0, said.stderr
+        lines: list[str] = said.stdout.splitlines()
+        return lines if any(line.endswith(f" {queue_id}: removed") for line in lines) else []
+
+    lines = wait.until(log, ARRIVAL_SECONDS, _("the message {id} in the journal of the host").format(id=queue_id))
     trouble = [line for line in lines if LOG_TROUBLE.search(line) and not any(one.search(line) for one in allowed)]
     assert not trouble, "\n".join(trouble[:20])
 

@@ -39,6 +39,7 @@ def deliver(
 @check(
     "D-01",
     N_("IMAP greets, and says truly what it can do before and after the login"),
+    vantage="client",
     tier="quick",
     clauses=[rfc(3501, "6.1.1", "7.1")],
     setting="courier_imap_*",
@@ -66,6 +67,7 @@ def capabilities(box: Imap) -> set[str]:
 @check(
     "D-04",
     N_("LOGIN takes a quoted name and a literal; what is no command is refused and the session goes on"),
+    vantage="client",
     clauses=[rfc(3501, "6.2.3", "4.3")],
     remedy=COURIER,
 )
@@ -86,6 +88,7 @@ def test_forms_of_login(imap: Callable[..., Any], alice: Account) -> None:
 @check(
     "D-05",
     N_("A wrong password and an unknown name are refused alike, by IMAP and by POP3"),
+    vantage="client",
     clauses=[rfc(3501, "11.2"), rfc(1939, "7")],
     remedy=COURIER,
 )
@@ -119,6 +122,7 @@ def test_bad_logins(connect: Callable[..., Any], alice: Account) -> None:
 @check(
     "D-06",
     N_("Folders live below INBOX., which can be made, used and deleted; INBOX itself cannot"),
+    vantage="client",
     clauses=[rfc(2342, "5"), rfc(3501, "5.1")],
     mutates=True,
     remedy=COURIER,
@@ -144,6 +148,7 @@ def test_folders(imap: Callable[..., Any]) -> None:
 @check(
     "D-25",
     N_("POP3 keeps its order of states and refuses wrong numbers"),
+    vantage="client",
     clauses=[rfc(1939, "4", "5", "6")],
     mutates=True,
     remedy=COURIER,
@@ -169,6 +174,7 @@ def test_pop3_order_and_numbers(
 @check(
     "D-25",
     N_("POP3 deletes at QUIT alone: a connection that drops deletes nothing"),
+    vantage="client",
     clauses=[rfc(1939, "5", "6")],
     mutates=True,
     remedy=COURIER,
@@ -201,6 +207,7 @@ def test_pop3_deletes_at_quit(
 @check(
     "D-26",
     N_("TOP gives the head and as many lines as asked; UIDL names a message the same in every session"),
+    vantage="client",
     clauses=[rfc(1939, "7"), rfc(2449, "5")],
     mutates=True,
     remedy=COURIER,
@@ -228,6 +235,7 @@ def test_pop3_top_uidl_capa(
 @check(
     "T-4",
     N_("A mailbox that never received mail logs in, and is empty, by IMAP and by POP3"),
+    vantage="client",
     step=4,
     tier="quick",
     clauses=[rfc(3501, "6.3.1"), rfc(1939, "5")],

@@ -102,7 +102,7 @@ def relay_name(relayhost: str) -> str:
     vantage="loopback",
     needs=["peer", "direct"],
     clauses=[rfc(5321, "5.1", "4.5.4.1")],
-    setting="postfix_main_cf: smtp_connect_timeout",
+    setting="postfix_main_cf_extra: smtp_connect_timeout",
     remedy=QUEUE,
 )
 def test_outbound_falls_back_to_the_second_mx(

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from valija.errors import ValijaError
 from valija.messages import _
 
 TIMEOUT_SECONDS = 30.0
@@ -118,7 +117,3 @@ def ssh_command(ssh: dict[str, object]) -> list[str]:
     command += [os.fspath(option) for option in options]
     host, user = str(ssh["host"]), ssh.get("user")
     return [*command, f"{user}@{host}" if user else host]
-
-
-class NoRouteError(ValijaError):
-    """A check asks for a vantage that this site does not have."""
