@@ -26,7 +26,8 @@ def page() -> str:
         f"What `valija prove` proves: {len(built)} rows of the catalogue have a check, {len(rows)} wait for one. "
         "`quick` runs with every `valija prove`, `full` in the lab and in CI, `slow` when asked for. "
         "`outside` speaks from the control node, `stranger` from one of the lab's many other addresses, "
-        "`loopback` and `host` on the host itself.",
+        "`loopback` and `host` on the host itself, `client` as a person's program: from the control node, "
+        "wherever that is.",
     ]
     for name, checks in found.items():
         parts += [f"## {name.removeprefix('test_')}", table(HEADINGS, [row(check) for check in checks])]
