@@ -92,7 +92,9 @@ class Crowd:
             if way == HASHING:
                 accounts = [{"name": one["name"], "password": PASSWORD} for one in accounts]
             seconds = self._run(way, count, accounts)
-            made = self.ground.sh("cut -d: -f1 /etc/passwd | grep -c ^user0; ls -d /home/user0*/Maildir/new | wc -l")
+            made = self.ground.sh(
+                "grep -c '^user[0-9]' /etc/passwd; find /home -mindepth 3 -maxdepth 3 -path '*/Maildir/new' | wc -l"
+            )
             if made.split() != [str(count)] * 2:
                 raise Unfit(f"{way} made {made.split()} of {count} accounts and Maildirs")
             return seconds
