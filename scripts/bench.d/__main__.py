@@ -5,7 +5,7 @@ is checked before its time counts. Needs the lab (`valija lab up`), and for a pa
 
   B1  the first converge of a clean host          3 rounds, 4 hosts in turn    about 15 minutes
   B2  a run that changes nothing                  5 rounds, 4 hosts at once    about 10 minutes
-  B3  10 to 100,000 accounts                      3 rounds, 1 host             about 15 minutes
+  B3  10 to 100,000 accounts                      3 rounds, 1 host             about 20 minutes
   B4  one more account at 10,000                  5 rounds, 1 host             about 3 minutes
   B5  1,000 domains and 10,000 aliases            3 rounds, 1 host             about 5 minutes
 
