@@ -48,6 +48,7 @@ def main() -> int:
         parser.error(f"no part {', '.join(unknown)}; there are {', '.join(parts.PARTS)}")
     store = given.json or ROOT / "build" / "bench.json"
     figures = json.loads(store.read_text()) if store.exists() else {}
+    trial = bool(given.rounds or given.cases)
     chosen = given.part or list(parts.PARTS)
     plan = parts.Plan(given.release, given.rounds, tuple(filter(None, (given.cases or "").split(","))))
     try:
@@ -56,8 +57,9 @@ def main() -> int:
             begun = time.monotonic()
             result = parts.PARTS[name].measure(plan)
             figures[name] = {**result, "machine": machine(), "seconds": round(time.monotonic() - begun)}
-            store.parent.mkdir(parents=True, exist_ok=True)
-            store.write_text(json.dumps(figures, indent=1) + "\n")
+            if given.json or given.write or not trial:
+                store.parent.mkdir(parents=True, exist_ok=True)
+                store.write_text(json.dumps(figures, indent=1) + "\n")
             print(page.section(name, figures[name]), flush=True)
             if given.svg:
                 given.svg.mkdir(parents=True, exist_ok=True)
@@ -68,7 +70,7 @@ def main() -> int:
     finally:
         if not given.keep:
             cleared()
-    if given.write or not (given.rounds or given.cases):
+    if given.write or not trial:
         page.write(PAGE, figures)
         print(f"{PAGE.relative_to(ROOT)} is written.")
     return 0
