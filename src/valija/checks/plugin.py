@@ -51,7 +51,7 @@ class Results:
                 "release": site.release,
                 "domain": site.domain,
                 "hostname": site.hostname,
-                "addresses": site.addresses,
+                "addresses": {family: site.addresses[family] for family in site.families},
                 "webmail": site.webmail,
                 "listens": [asdict(listener) for listener in site.listens],
             },
