@@ -20,13 +20,14 @@ import pytest
 import yaml
 
 from valija.lab import Lab
+from valija.probes import wait
 
 BIN = Path(sys.executable).parent
 
 # What tells one state of a host from another: everything Valija manages, contents, owners and modes, not times.
 MANAGED = (
     "/etc/postfix /etc/courier /etc/apache2 /etc/php /etc/squirrelmail /etc/aliases /etc/mailname /etc/passwd "
-    "/etc/group /etc/systemd/system /usr/local/share /var/www /home /var/local"
+    "/etc/group /etc/systemd/system /usr/local/share/squirrelmail /var/www /home /var/local"
 )
 
 
@@ -153,7 +154,12 @@ def summary_of(run: Run) -> dict[str, Any]:
 def up(name: str, releases: list[str], image: str) -> LabSite:
     """Bring a lab up as a user would, and describe it."""
     chosen = [word for release in releases for word in ("--release", release)]
-    run = valija("lab", "up", name, "--image", image, *chosen)
+    command = ("lab", "up", name, "--image", image, *chosen)
+    run = valija(*command)
+    if "networks of the lab are in use" in run.output:
+        run = wait.until(
+            lambda: found if (found := valija(*command)).code == 0 else None, within=600, what="a free lab"
+        )
     assert run.code == 0, run.output
     path = Lab.load(name).site_dir
     return LabSite(name, path, tuple(LabHost(release, path) for release in releases))
