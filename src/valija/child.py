@@ -6,6 +6,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -28,11 +29,15 @@ class Terminated(KeyboardInterrupt):
 def started(
     command: Sequence[str], environment: Mapping[str, str], *, pipes: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child, with pipes for its output or with our own; reap it whatever happens."""
+    """Start a child, with pipes for its output or with our own; reap it whatever happens.
+
+    It gets our input only when that is a terminal, for its questions: Ansible refuses an input that does not block.
+    """
     pipe = subprocess.PIPE if pipes else None
+    silence = None if sys.stdin and sys.stdin.isatty() else subprocess.DEVNULL
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
-        child = subprocess.Popen(command, env=dict(environment), stdout=pipe, stderr=pipe)
+        child = subprocess.Popen(command, env=dict(environment), stdin=silence, stdout=pipe, stderr=pipe)
         try:
             yield child
         except KeyboardInterrupt as interruption:

@@ -27,9 +27,9 @@ def ensure(place: Place) -> Slot:
                 *label_options(place.labels),
                 name,
             )
-        except EngineError:
-            # Another lab took the slot in the same moment.
-            if number in free_slots(used_subnets()):
+        except EngineError as error:
+            # Another lab took the slot in the same moment; its network may not be listed yet.
+            if "overlaps" not in str(error) and number in free_slots(used_subnets()):
                 raise
             continue
         return slot
