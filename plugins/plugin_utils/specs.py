@@ -32,7 +32,18 @@ from ansible_collections.valija.mailserver.plugins.plugin_utils.spec_rules impor
     unknown,
 )
 
-PREFIXES = ("mail_", "accounts_", "postfix_", "courier_", "apache_", "squirrelmail_", "roundcube_")
+PREFIXES = (
+    "mail_",
+    "accounts_",
+    "tls_",
+    "postfix_",
+    "courier_",
+    "apache_",
+    "squirrelmail_",
+    "roundcube_",
+    "fail2ban_",
+    "firewall_",
+)
 
 
 # A list with more faults than this is told up to here: the first ones mostly explain the others.
