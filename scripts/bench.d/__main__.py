@@ -8,6 +8,7 @@ is checked before its time counts. Needs the lab (`valija lab up`), and for a pa
   B3  10 to 100,000 accounts                      3 rounds, 1 host             about 20 minutes
   B4  one more account at 10,000                  5 rounds, 1 host             about 3 minutes
   B5  1,000 domains and 10,000 aliases            3 rounds, 1 host             about 5 minutes
+  B8  5,000 messages from outside                3 rounds, 2 hosts            about 10 minutes
 
 scripts/bench                   all parts; writes docs/reference/benchmarks.md
 scripts/bench B4                one part; the page keeps the others
@@ -35,7 +36,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("part", nargs="*", type=str.upper, metavar="PART", help="B1 to B5; all when none is given")
+    parser.add_argument(
+        "part", nargs="*", type=str.upper, metavar="PART", help="B1 to B5 and B8; all when none is given"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of each case, instead of the part's own number")
     parser.add_argument("--cases", help="only the cases with these words in their name, separated by commas")
     parser.add_argument("--release", default="debian-13", help="release of the hosts (default: debian-13)")

@@ -20,6 +20,7 @@ import yaml
 from ansible_collections.valija.mailserver.plugins.plugin_utils import squirrelmail_source
 
 from valija.lab import Lab, ssh
+from valija.lab import peer as lab_peer
 
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = Path(__file__).parent / "peers"
@@ -39,11 +40,23 @@ class Ground:
     def __init__(self, kind: str, release: str) -> None:
         self.name, self.release = f"bench-{kind}", release
 
-    def fresh(self, image: str = "bare") -> None:
-        """A host that nobody has touched."""
+    def fresh(self, image: str = "bare", *, peer: bool = False) -> None:
+        """A host that nobody has touched; with the rest of the Internet beside it when a part needs strangers."""
         _run([BIN / "valija", "lab", "down", self.name])
         _up.add(self.name)
-        _run([BIN / "valija", "lab", "up", self.name, "--release", self.release, "--image", image, "--no-peer"])
+        _run(
+            [
+                BIN / "valija",
+                "lab",
+                "up",
+                self.name,
+                "--release",
+                self.release,
+                "--image",
+                image,
+                *([] if peer else ["--no-peer"]),
+            ]
+        )
         self.__dict__.pop("lab", None)
 
     @cached_property
@@ -64,6 +77,18 @@ class Ground:
         options = shlex.split(values["ansible_ssh_common_args"])
         command = ["ssh", "-i", values["ansible_ssh_private_key_file"], "-o", "BatchMode=yes", *options]
         return _run([*command, f"root@{self.address}", line], data)
+
+    @property
+    def strangers(self) -> list[str]:
+        """The peer's IPv4 addresses."""
+        return lab_peer.strangers(self.lab.slot)["ipv4"]
+
+    def on_peer(self, line: str, data: bytes = b"") -> str:
+        """Run a shell line as root on the peer. Unfit when it fails."""
+        return _run(["docker", "exec", "-i", lab_peer.container(self.lab.place), "sh", "-c", line], data)
+
+    def put_on_peer(self, path: Path, target: str) -> None:
+        self.on_peer(f"cat >{shlex.quote(target)}", path.read_bytes())
 
     def put(self, path: Path, target: str) -> None:
         self.sh(f"cat >{shlex.quote(target)}", path.read_bytes())

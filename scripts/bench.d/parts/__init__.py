@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from parts import accounts, again, aliases, first, one_more
+from parts import accounts, again, aliases, delivery, first, one_more
 from parts.plan import Plan
 
 __all__ = ["PARTS", "Plan"]
@@ -24,4 +24,5 @@ PARTS = {
     "B3": Part(accounts.TITLE, accounts.measure),
     "B4": Part(one_more.TITLE, one_more.measure),
     "B5": Part(aliases.TITLE, aliases.measure),
+    "B8": Part(delivery.TITLE, delivery.measure),
 }
