@@ -223,6 +223,10 @@ def show(console: Console, lab: Lab, results: evidence.Results, *, another: bool
             table.add_row(str(listen["service"]), where, str(listen["port"]))
         console.print(table)
         console.print(webmail_line(site, another=another), soft_wrap=True)
+        root = lab.site_dir / "certificates" / f"{site['name']}.pem"
+        if root.exists():
+            words = _("Its certificate is the site's own; a program that trusts {path} asks nothing.")
+            console.print(Text(words.format(path=root)), soft_wrap=True)
     show_accounts(console, lab)
 
 
@@ -231,7 +235,8 @@ def webmail_line(site: dict[str, Any], *, another: bool) -> Text:
     line = Text.assemble((_("Webmail") + " ", "bold"))
     if site.get("webmail", "none") == "none" or not (address := site["addresses"].get("ipv4")):
         return line.append(_("none"), "bold red")
-    line.append(f"http://{address}/webmail/")
+    encrypted = any(listen["service"] == "https" for listen in site.get("listens", []))
+    line.append(f"http{'s' if encrypted else ''}://{address}/webmail/")
     if another:
         why = _("Roundcube: SquirrelMail's source could not be reached. Set {setting}.").format(setting=SOURCE_SETTING)
         line.append(f" {why}", "bold red")
