@@ -6,11 +6,13 @@ import contextlib
 import imaplib
 import re
 import socket
+import ssl
 from typing import Any
 
 from valija.messages import _
 from valija.probes import transcript
 from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
+from valija.probes.tls import Reader, wrapped
 from valija.probes.transcript import Recorder, Transcript
 
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
@@ -18,12 +20,25 @@ _CARRIES_A_SECRET = re.compile(rb"\S+ (LOGIN|AUTHENTICATE)\b", re.I)
 
 
 class Session(imaplib.IMAP4):
-    """One IMAP connection; imaplib's own verbs, every line recorded, the password masked."""
+    """One IMAP connection; imaplib's own verbs, every line recorded, the password masked.
+
+    With `tls` the connection begins with TLS (RFC 8314 section 3.2); `server_name` is what the certificate must bear,
+    `host` when it is not given.
+    """
 
     def __init__(
-        self, host: str, port: int = 143, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS
+        self,
+        host: str,
+        port: int = 143,
+        *,
+        route: Route | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "",
     ) -> None:
         self._route = route or Direct()
+        self._tls = tls
+        self.server_name = server_name or host
         self.recorder = Recorder("imap", join(host, port))
         self._secret = False
         super().__init__(host, port, timeout)
@@ -32,6 +47,9 @@ class Session(imaplib.IMAP4):
         sock = self._route.connect(self.host, self.port, timeout or TIMEOUT_SECONDS)
         self.recorder.client = endpoint(sock, peer=False) or self._route.vantage
         transcript.on_conversation(self.recorder)
+        if self._tls is not None:
+            sock = wrapped(sock, self._tls, self.server_name, self.recorder)
+        self._reader = Reader(sock)
         return sock
 
     def send(self, data: Any) -> None:
@@ -40,7 +58,7 @@ class Session(imaplib.IMAP4):
         super().send(data)
 
     def readline(self) -> bytes:
-        line: bytes = super().readline()
+        line = self._reader.readline()
         if line:
             self.recorder.server_says(line)
         if line.startswith(b"+"):  # what is asked for next is a name, a password or a SASL response
@@ -50,7 +68,7 @@ class Session(imaplib.IMAP4):
         return line
 
     def read(self, size: int) -> bytes:
-        data: bytes = super().read(size)
+        data = self._reader.read(size)
         self.recorder.remark(_("a literal of {count} octets").format(count=len(data)))
         return data
 
@@ -76,6 +94,31 @@ class Session(imaplib.IMAP4):
                 lines.append(self.read(int(literal[1])))
             elif line.startswith(tag + b" "):
                 return line.split(b" ")[1].decode("ascii", "replace").upper(), lines
+
+    def raw_bytes(self, data: bytes) -> None:
+        """Send octets as they are, and read nothing."""
+        self.recorder.client_says(data)
+        self.sock.sendall(data)
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether the server says anything, or closes, within a time; every answer so far must have been read."""
+        return self._reader.anything_within(seconds)
+
+    def handshake(self, context: ssl.SSLContext) -> bytes:
+        """Begin TLS now, whatever was said before; what had come and was not read. Raises ssl.SSLError."""
+        unread = self._reader.forget()
+        self.sock = wrapped(self.sock, context, self.server_name, self.recorder)
+        self._reader = Reader(self.sock)
+        return unread
+
+    def starttls(self, context: ssl.SSLContext) -> tuple[str, list[bytes]]:  # type: ignore[override]
+        """STARTTLS, the handshake, the capabilities once more (RFC 3501 section 6.2.1); the answer to STARTTLS."""
+        kind, lines = self.ask("STARTTLS")
+        if kind == "OK":
+            self.handshake(context)
+            _kind, capabilities = self.capability()
+            self.capabilities = tuple(capabilities[-1].decode("ascii", "replace").upper().split())
+        return kind, lines
 
     # what a check asks often
 
@@ -111,6 +154,6 @@ class Session(imaplib.IMAP4):
         return bytes(super()._new_tag())  # type: ignore[misc]
 
 
-def connect(host: str, port: int = 143, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS) -> Session:
-    """A session whose greeting and capabilities have been read."""
-    return Session(host, port, route=route, timeout=timeout)
+def connect(host: str, port: int = 143, **options: Any) -> Session:
+    """A session whose greeting and capabilities have been read; the options are those of Session."""
+    return Session(host, port, **options)

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import poplib
 import socket
+import ssl
 from typing import Any, Self
 
 from valija.probes import transcript
 from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
+from valija.probes.tls import Reader, wrapped
 from valija.probes.transcript import Recorder, Transcript
 
 
 class Session(poplib.POP3):
-    """One POP3 connection; poplib's own verbs, every line recorded, the password masked."""
+    """One POP3 connection; poplib's own verbs, every line recorded, the password masked.
+
+    With `tls` the connection begins with TLS (RFC 8314 section 3.2); `server_name` is what the certificate must bear,
+    `host` when it is not given.
+    """
 
     def __init__(
-        self, host: str, port: int = 110, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS
+        self,
+        host: str,
+        port: int = 110,
+        *,
+        route: Route | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "",
     ) -> None:
         self._route = route or Direct()
+        self._tls = tls
+        self.server_name = server_name or host
         self.recorder = Recorder("pop3", join(host, port))
         super().__init__(host, port, timeout)
 
@@ -25,6 +40,9 @@ class Session(poplib.POP3):
         sock = self._route.connect(self.host, self.port, timeout)
         self.recorder.client = endpoint(sock, peer=False) or self._route.vantage
         transcript.on_conversation(self.recorder)
+        if self._tls is not None:
+            sock = wrapped(sock, self._tls, self.server_name, self.recorder)
+        self._reader = Reader(sock)
         return sock
 
     def _putline(self, line: bytes) -> None:
@@ -32,6 +50,7 @@ class Session(poplib.POP3):
         super()._putline(line)  # type: ignore[misc]
 
     def _getline(self) -> tuple[bytes, int]:
+        self.file = self._reader  # type: ignore[assignment]  # poplib makes a file of its own, which loses lines
         line, octets = super()._getline()  # type: ignore[misc]
         self.recorder.server_says(line)
         return line, octets
@@ -49,6 +68,29 @@ class Session(poplib.POP3):
                 break
             lines.append(line[1:] if line.startswith(b"..") else line)
         return status.decode("utf-8", "backslashreplace"), lines
+
+    def raw_bytes(self, data: bytes) -> None:
+        """Send octets as they are, and read nothing."""
+        self.recorder.client_says(data)
+        self.sock.sendall(data)
+
+    def answers_within(self, seconds: float) -> bool:
+        """Whether the server says anything, or closes, within a time; every answer so far must have been read."""
+        return self._reader.anything_within(seconds)
+
+    def handshake(self, context: ssl.SSLContext) -> bytes:
+        """Begin TLS now, whatever was said before; what had come and was not read. Raises ssl.SSLError."""
+        unread = self._reader.forget()
+        self.sock = wrapped(self.sock, context, self.server_name, self.recorder)
+        self._reader = Reader(self.sock)
+        return unread
+
+    def starttls(self, context: ssl.SSLContext) -> str:
+        """STLS (RFC 2595 section 4) and the handshake; the status line that STLS got."""
+        status, _lines = self.ask("STLS")
+        if status.startswith("+OK"):
+            self.handshake(context)
+        return status
 
     def content(self, number: int) -> bytes:
         """One message as it was stored, lines ending CRLF."""
@@ -72,6 +114,6 @@ class Session(poplib.POP3):
         self.close()
 
 
-def connect(host: str, port: int = 110, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS) -> Session:
-    """A session whose greeting has been read."""
-    return Session(host, port, route=route, timeout=timeout)
+def connect(host: str, port: int = 110, **options: Any) -> Session:
+    """A session whose greeting has been read; the options are those of Session."""
+    return Session(host, port, **options)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import select
 import smtplib
 import socket
+import ssl
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,10 +14,14 @@ from valija.messages import _
 from valija.probes import transcript
 from valija.probes.message import dot_stuffed
 from valija.probes.routes import TIMEOUT_SECONDS, Direct, Route, endpoint, join
-from valija.probes.transcript import Recorder, Transcript
+from valija.probes.tls import Reader, wrapped
+from valija.probes.transcript import MASK, Recorder, Transcript, mask
 
 # Longest reply line, CRLF included (RFC 5321 section 4.5.3.1.5).
 REPLY_LINE_OCTETS = 512
+
+# Of what is sent, so much is kept with the reply.
+_SAID_OCTETS = 512
 
 _REPLY_LINE = re.compile(rb"[2345][0-9][0-9](?:[ -][\t\x20-\x7e]*)?\r\n")
 _ENHANCED = re.compile(r"([245])\.\d{1,3}\.\d{1,3}(?: |$)")
@@ -90,13 +95,25 @@ class Session(smtplib.SMTP):
     """One SMTP connection; `replies` keeps every reply, `transcript` what was said.
 
     Nothing is repaired: `command` sends its line and CRLF as they are, `raw_bytes` sends octets. The verbs of smtplib
-    work too.
+    work too. With `tls` the connection begins with TLS (RFC 8314 section 3.3); `server_name` is what the certificate
+    must bear, `host` when it is not given. `early` are octets sent before the greeting is read.
     """
 
     def __init__(
-        self, host: str, port: int = 25, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS
+        self,
+        host: str,
+        port: int = 25,
+        *,
+        route: Route | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        tls: ssl.SSLContext | None = None,
+        server_name: str = "",
+        early: bytes = b"",
     ) -> None:
         self._route = route or Direct()
+        self._tls = tls
+        self._early = early
+        self.server_name = server_name or host
         self._last_sent = ""
         self.replies: list[Reply] = []
         self.recorder = Recorder("smtp", join(host, port))
@@ -110,33 +127,40 @@ class Session(smtplib.SMTP):
         sock = self._route.connect(host, port, timeout)
         self.recorder.client = endpoint(sock, peer=False) or self._route.vantage
         transcript.on_conversation(self.recorder)
+        if self._tls is not None:
+            sock = wrapped(sock, self._tls, self.server_name, self.recorder)
+        if self._early:
+            self.recorder.client_says(self._early)
+            sock.sendall(self._early)
         return sock
 
     def send(self, s: Any) -> None:
         data = s.encode(self.command_encoding) if isinstance(s, str) else bytes(s)
-        self._last_sent = data.decode("utf-8", "backslashreplace").rstrip("\r\n")
-        self.recorder.client_says(data)
+        self._says(data)
         super().send(s)
+
+    def _says(self, data: bytes) -> None:
+        """Keep what is sent: the reply to come names it, without its secret."""
+        said = data[:_SAID_OCTETS].decode("utf-8", "backslashreplace").rstrip("\r\n").split("\r\n")
+        self._last_sent = MASK if self.recorder.secret_next else "\r\n".join(mask("smtp", line) for line in said)
+        self.recorder.client_says(data)
 
     def getreply(self) -> tuple[int, bytes]:
         reply = self.read_reply()
         if reply.closed:
             self.close()
             raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
-        self.recorder.secret_next = reply.code == 334
         return reply.code, "\n".join(reply.lines).encode()
 
     # plain talk
 
     def read_reply(self) -> Reply:
         """The next reply; code 0 when the server has closed the connection."""
-        if self.file is None:
-            assert self.sock is not None
-            self.file = self.sock.makefile("rb")
+        reader = self._reader()
         raws: list[bytes] = []
         while True:
             try:
-                raw = self.file.readline(65536)
+                raw = reader.readline()
             except ConnectionError:
                 raw = b""
             if not raw:
@@ -151,7 +175,14 @@ class Session(smtplib.SMTP):
         reply = Reply(self._last_sent, int(digits) if digits.isdigit() else -1, lines, tuple(raws))
         if raws:
             self.replies.append(reply)
+        self.recorder.secret_next = reply.code == 334  # what answers a challenge is a name, a password or both
         return reply
+
+    def _reader(self) -> Reader:
+        if not isinstance(self.file, Reader):
+            assert self.sock is not None
+            self.file = Reader(self.sock)
+        return self.file
 
     def command(self, line: str | bytes) -> Reply:
         """Send one line with CRLF and read the reply; a closed connection is reply code 0."""
@@ -166,14 +197,47 @@ class Session(smtplib.SMTP):
     def raw_bytes(self, data: bytes) -> None:
         """Send octets as they are, and read nothing."""
         assert self.sock is not None
-        self._last_sent = data[:80].decode("utf-8", "backslashreplace").rstrip("\r\n")
-        self.recorder.client_says(data)
+        self._says(data)
         self.sock.sendall(data)
 
     def answers_within(self, seconds: float) -> bool:
         """Whether the server says anything, or closes, within a time; call it when every reply so far has been read."""
+        return self._reader().anything_within(seconds)
+
+    # TLS and the login
+
+    def handshake(self, context: ssl.SSLContext) -> bytes:
+        """Begin TLS now, whatever was said before; raises ssl.SSLError.
+
+        What the server told before is forgotten (RFC 3207 section 4.2). Returns what had come and was not read: a
+        client that kept it would take clear text for what TLS protects.
+        """
         assert self.sock is not None
-        return bool(select.select([self.sock], [], [], seconds)[0])
+        unread = self._reader().forget()
+        self.sock = wrapped(self.sock, context, self.server_name, self.recorder)
+        self.file = None
+        self.helo_resp = self.ehlo_resp = None
+        self.esmtp_features, self.does_esmtp = {}, False
+        return unread
+
+    def starttls(self, context: ssl.SSLContext) -> Reply:  # type: ignore[override]
+        """STARTTLS, and the handshake when the server is ready; the reply to STARTTLS. EHLO is to be said again."""
+        reply = self.command("STARTTLS")
+        if reply.code == 220:
+            self.handshake(context)
+        return reply
+
+    def log_in(self, name: str, password: str, mechanism: str = "PLAIN", *, authzid: str = "") -> Reply:
+        """AUTH PLAIN with its response at once (RFC 4616), or AUTH LOGIN; the last reply. Secrets are masked."""
+        if mechanism == "PLAIN":
+            response = "\0".join((authzid, name, password))
+            return self.command(f"AUTH PLAIN {base64(response)}")
+        reply = self.command(f"AUTH {mechanism}")
+        for answer in (name, password):
+            if reply.code != 334:
+                break
+            reply = self.command(base64(answer))
+        return reply
 
     def say_ehlo(self, name: str = "probe.invalid") -> Reply:
         return self.command(f"EHLO {name}")
@@ -214,6 +278,11 @@ class Session(smtplib.SMTP):
         self.close()
 
 
-def connect(host: str, port: int = 25, *, route: Route | None = None, timeout: float = TIMEOUT_SECONDS) -> Session:
-    """A session whose greeting has been read."""
-    return Session(host, port, route=route, timeout=timeout)
+def base64(text: str | bytes) -> str:
+    """A response of SASL as AUTH carries it."""
+    return b64encode(text.encode() if isinstance(text, str) else text).decode("ascii")
+
+
+def connect(host: str, port: int = 25, **options: Any) -> Session:
+    """A session whose greeting has been read; the options are those of Session."""
+    return Session(host, port, **options)
