@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
+import ssl
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from valija.checks import plugin
-from valija.checks.expect import Heard, heard
+from valija.checks.expect import Heard, answered, heard
 from valija.checks.host_state import queued
 from valija.checks.mailbox import Mailbox
 from valija.checks.postfix_replies import Version, version_of
@@ -22,6 +23,7 @@ from valija.messages import _
 from valija.probes import imap as imap_probe
 from valija.probes import pop3 as pop3_probe
 from valija.probes import smtp as smtp_probe
+from valija.probes import tls
 from valija.probes.peer import Peer
 from valija.probes.roundcube import Roundcube
 from valija.probes.routes import Direct, Loopback, Route, ssh_command
@@ -123,14 +125,24 @@ def loopback(site: Site) -> Route:
     return Loopback(ssh_command(site.ssh))
 
 
+@pytest.fixture(scope="session")
+def tls_context(site: Site) -> ssl.SSLContext:
+    """What a careful client uses: the certificate must come from the site's CA and bear the host's name."""
+    if site.tls is None:
+        pytest.skip(_("no TLS: mail_tls_source is none"))
+    return tls.verifying(site.tls.ca_pem)
+
+
 @pytest.fixture
 def connect(site: Site, main_family: str) -> Callable[..., Any]:
-    """Open a session of a probe class to the host: `connect(smtp.Session, 25, family)`."""
+    """Open a session of a probe class to the host: `connect(smtp.Session, 25, family)`; the options are the class's."""
 
-    def open_session(kind: Any, port: int, family: str = "", route: Route | None = None) -> Any:
+    def open_session(kind: Any, port: int, family: str = "", route: Route | None = None, **options: Any) -> Any:
         address = site.addresses[family or main_family]
+        if isinstance(kind, type):
+            options.setdefault("server_name", site.hostname)
         try:
-            return kind(address, port, route=route or Direct())
+            return kind(address, port, route=route or Direct(), **options)
         except OSError as error:
             no_way = error.errno in (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
             if no_way and address != site.addresses[main_family]:
@@ -144,21 +156,38 @@ def connect(site: Site, main_family: str) -> Callable[..., Any]:
 
 @pytest.fixture
 def smtp(
-    connect: Callable[..., Any], loopback: Route, site: Site, replies_so_far: list[Heard]
+    request: pytest.FixtureRequest,
+    connect: Callable[..., Any],
+    loopback: Route,
+    site: Site,
+    replies_so_far: list[Heard],
 ) -> Iterator[Callable[..., smtp_probe.Session]]:
     """Open an SMTP session: `smtp()`, `smtp("ipv6")`, `smtp(route=stranger)`, `smtp(vantage="loopback")`.
+
+    `smtp(port=465, implicit_tls=True)` begins with TLS. On 25 a stranger's first session waits some seconds for its
+    greeting: postscreen looks whether it talks before its turn; then it is known.
 
     Every reply of every session is held against the grammar (A-02, A-03) when the check has passed otherwise.
     """
     sessions: list[smtp_probe.Session] = []
 
     def open_session(
-        family: str = "", *, route: Route | None = None, vantage: str = "", port: int = 25
+        family: str = "",
+        *,
+        route: Route | None = None,
+        vantage: str = "",
+        port: int = 25,
+        implicit_tls: bool = False,
+        early: bytes = b"",
     ) -> smtp_probe.Session:
+        options: dict[str, Any] = {"server_name": site.hostname, "early": early}
+        if implicit_tls:
+            options["tls"] = request.getfixturevalue("tls_context")
         if vantage == "loopback":
-            session = smtp_probe.Session("::1" if site.protocols == "ipv6" else "127.0.0.1", port, route=loopback)
+            address = "::1" if site.protocols == "ipv6" else "127.0.0.1"
+            session = smtp_probe.Session(address, port, route=loopback, **options)
         else:
-            session = connect(smtp_probe.Session, port, family, route)
+            session = connect(smtp_probe.Session, port, family, route, **options)
         sessions.append(session)
         return session
 
@@ -172,12 +201,54 @@ def smtp(
 
 
 @pytest.fixture
-def imap(connect: Callable[..., Any], alice: Account) -> Callable[..., Any]:
-    """Open an IMAP session and log in: `with imap() as box`, `imap(bob, "ipv6")`, `imap(login=False)`."""
+def submission(
+    smtp: Callable[..., smtp_probe.Session], request: pytest.FixtureRequest, alice: Account
+) -> Callable[..., smtp_probe.Session]:
+    """Open a session of a mail program: `submission()` is alice, logged in at 587 after STARTTLS and EHLO.
+
+    `submission(bob, "ipv6", port=465)`, where TLS comes first; `submission(login=False)` ends with the EHLO under TLS.
+    """
+
+    def open_session(
+        account: Account = alice,
+        family: str = "",
+        *,
+        port: int = 587,
+        login: bool = True,
+        mechanism: str = "PLAIN",
+        route: Route | None = None,
+    ) -> smtp_probe.Session:
+        context = request.getfixturevalue("tls_context")
+        session = smtp(family, port=port, implicit_tls=port == 465, route=route)
+        answered(session.say_ehlo(), 250)
+        if port != 465:
+            answered(session.starttls(context), 220)
+            answered(session.say_ehlo(), 250)
+        if login:
+            answered(session.log_in(account.name, account.password, mechanism), 235, enhanced="2.7.0")
+        return session
+
+    return open_session
+
+
+@pytest.fixture
+def mailbox_tls(site: Site, request: pytest.FixtureRequest) -> dict[str, Any]:
+    """How a session that reads mail begins: with TLS where the site has a certificate."""
+    return {"tls": request.getfixturevalue("tls_context")} if site.tls else {}
+
+
+@pytest.fixture
+def imap(connect: Callable[..., Any], mailbox_tls: dict[str, Any], alice: Account) -> Callable[..., Any]:
+    """Open an IMAP session and log in: `with imap() as box`, `imap(bob, "ipv6")`, `imap(login=False)`.
+
+    On 993 with TLS, on 143 where the site has none.
+    """
 
     @contextmanager
-    def open_session(account: Account = alice, family: str = "", *, login: bool = True) -> Iterator[imap_probe.Session]:
-        with connect(imap_probe.Session, 143, family) as session:
+    def open_session(
+        account: Account = alice, family: str = "", *, login: bool = True, route: Route | None = None
+    ) -> Iterator[imap_probe.Session]:
+        with connect(imap_probe.Session, 993 if mailbox_tls else 143, family, route, **mailbox_tls) as session:
             if login:
                 session.login(account.name, account.password)
             yield session
@@ -186,12 +257,14 @@ def imap(connect: Callable[..., Any], alice: Account) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def pop3(connect: Callable[..., Any], alice: Account) -> Callable[..., Any]:
-    """Open a POP3 session and log in: `with pop3() as drop`."""
+def pop3(connect: Callable[..., Any], mailbox_tls: dict[str, Any], alice: Account) -> Callable[..., Any]:
+    """Open a POP3 session and log in: `with pop3() as drop`. On 995 with TLS, on 110 where the site has none."""
 
     @contextmanager
-    def open_session(account: Account = alice, family: str = "", *, login: bool = True) -> Iterator[pop3_probe.Session]:
-        with connect(pop3_probe.Session, 110, family) as session:
+    def open_session(
+        account: Account = alice, family: str = "", *, login: bool = True, route: Route | None = None
+    ) -> Iterator[pop3_probe.Session]:
+        with connect(pop3_probe.Session, 995 if mailbox_tls else 110, family, route, **mailbox_tls) as session:
             if login:
                 session.user(account.name)
                 session.pass_(account.password)
@@ -201,11 +274,16 @@ def pop3(connect: Callable[..., Any], alice: Account) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def browser(site: Site, main_family: str) -> Callable[..., Browser]:
-    """A new visitor of the host's web server."""
+def browser(site: Site, main_family: str, request: pytest.FixtureRequest) -> Callable[..., Browser]:
+    """A new visitor of the host's web server, by https where the site has a certificate; `browser(scheme="http")`."""
 
-    def open_browser(family: str = "") -> Browser:
-        return Browser(f"http://{site.hostname}/", host=site.addresses[family or main_family])
+    def open_browser(family: str = "", *, scheme: str = "", route: Route | None = None) -> Browser:
+        return Browser(
+            f"{scheme or ('https' if site.tls else 'http')}://{site.hostname}/",
+            host=site.addresses[family or main_family],
+            route=route,
+            tls=request.getfixturevalue("tls_context") if site.tls else None,
+        )
 
     return open_browser
 

@@ -26,7 +26,7 @@ class Check:
     """What the marker says. `title` and `remedy` are texts of the message catalogue, not yet translated.
 
     `id` is the catalogue's; T-1 to T-6 are the tutorial's steps, T-7 its list of commands, T-8 mail to elsewhere, T-9
-    the host's protections, T-10 what a run leaves behind. `needs` names what a site may lack: `peer`, `webmail`,
+    the host's protections, T-10 what a run leaves behind. `needs` names what a site may lack: `peer`, `webmail`, `tls`,
     `direct` (mail to elsewhere goes straight to its MX). `last` puts a check after all others: it judges what the
     whole run has left behind.
     """

@@ -149,6 +149,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(_("no MX look-up: mail goes through mail_relayhost"))
     if "webmail" in check.needs and site.webmail == "none":
         pytest.skip(_("no webmail: mail_webmail is none"))
+    if "tls" in check.needs and site.tls is None:
+        pytest.skip(_("no TLS: mail_tls_source is none"))
     if "browser" in check.needs and (why := chromium.missing()):
         pytest.skip(why)
 

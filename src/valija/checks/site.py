@@ -34,6 +34,18 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Tls:
+    """Where the certificate comes from (`mail_tls_source`), whom to trust, and the names that it bears.
+
+    `ca_pem` is empty where the CA is one that this machine trusts.
+    """
+
+    source: str
+    ca_pem: str = field(repr=False)
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PeerBlock:
     """The rest of the Internet, as the lab plays it."""
 
@@ -49,6 +61,7 @@ class Site:
 
     `accounts` are the names of all that are declared, in the inventory and in its file, and not disabled or gone.
     `outside` tells whether the checks run on another machine: on the host itself they cannot speak as the world does.
+    `tls` is None where the site has no certificate: mail is read in clear text and nobody logs in to send.
     """
 
     name: str
@@ -64,6 +77,7 @@ class Site:
     peer: PeerBlock | None
     files: dict[str, Any]
     accounts: tuple[str, ...] = ()
+    tls: Tls | None = None
 
     @property
     def families(self) -> list[str]:
@@ -109,7 +123,7 @@ def from_mapping(data: dict[str, Any]) -> Site:
                 schema=data.get("schema"), wanted=SCHEMA
             )
         )
-    peer = data.get("peer")
+    peer, tls = data.get("peer"), data.get("tls")
     return Site(
         name=data["name"],
         release=data.get("release", ""),
@@ -140,4 +154,5 @@ def from_mapping(data: dict[str, Any]) -> Site:
         else None,
         files=data.get("files", {}),
         accounts=tuple(data.get("accounts", [])),
+        tls=Tls(tls.get("source", ""), tls.get("ca_pem", ""), tuple(tls.get("names") or [])) if tls else None,
     )
