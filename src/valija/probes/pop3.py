@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import poplib
 import socket
 import ssl
@@ -111,7 +112,9 @@ class Session(poplib.POP3):
         return self
 
     def __exit__(self, *_args: Any) -> None:
-        self.close()
+        """Close without QUIT; a connection that is gone already is no error."""
+        with contextlib.suppress(OSError):
+            self.close()
 
 
 def connect(host: str, port: int = 110, **options: Any) -> Session:
