@@ -11,7 +11,7 @@ import os
 import pwd
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,9 +47,12 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def look(wanted: Iterable[Account], settings: Settings, root: Path = Path("/")) -> Host:
-    """The host as it is. A `root` other than / is a tree that stands for a host: its users are those of its files."""
-    files = {name: shadow_files.parse_entries(text) for name, text in shadow_files.read_files(root / "etc").items()}
+def look(texts: Mapping[str, str], wanted: Iterable[Account], settings: Settings, root: Path = Path("/")) -> Host:
+    """The host as it is, with the texts of its account files.
+
+    A `root` other than / is a tree that stands for a host: its users are those of its files.
+    """
+    files = {name: shadow_files.parse_entries(text) for name, text in texts.items()}
     ranges = _login_defs(root / "etc/login.defs")
     base = root / settings.home.lstrip("/")
     users = pwd.getpwall() if root == Path("/") else []
@@ -92,21 +95,25 @@ def converge(
     """Bring the host's accounts to what is wanted; in check mode only say what would be done.
 
     Looks without locks, and takes them only when the account files have to change; hashes are made before that, so that
-    the files are held for a moment however many passwords are new. Raises Refused before anything changes, LockError
-    when another program holds the files, OSError when the host fails.
+    the files are held for a moment however many passwords are new. What others changed meanwhile is looked at again.
+    Raises Refused before anything changes, LockError when another program holds the files, OSError when the host fails.
     """
     hashes = _Hashes(scheme, cost, make=not check)
-    plan = _decided(wanted, settings, hashes, root)
+    texts = shadow_files.read_files(root / "etc")
+    host = look(texts, wanted, settings, root)
+    plan = _decided(host, wanted, settings, hashes)
     outcome = Outcome(plan)
-    repairs = _repairs(plan, settings, root, outcome.notes)
+    repairs = _repairs(plan, host, settings, root, outcome.notes)
     outcome.changed, outcome.repaired = bool(plan.changes or repairs), sorted(repairs)
     outcome.repairs = [f"{name}: {', '.join(wrong)}" for name, wrong in repairs.items()]
     if check or not outcome.changed:
         return outcome
     if plan.edits_files:
         with shadow_files.locked(root / "etc"):
-            plan = _decided(wanted, settings, hashes, root)
-            _write(plan, settings, root)
+            now = shadow_files.read_files(root / "etc")
+            if now != texts or _homes_changed(plan, host, settings, root):
+                plan = _decided(look(now, wanted, settings, root), wanted, settings, hashes)
+            _write(plan, now, settings, root)
         outcome.plan = plan
     end_sessions(plan.end_sessions if root == Path("/") else set())
     _settle_homes(plan, settings, repairs, outcome, root)
@@ -133,21 +140,26 @@ class _Hashes:
         return {name: answer for name, answer in answers.items() if answer is not None}
 
 
-def _decided(wanted: Sequence[Account], settings: Settings, hashes: _Hashes, root: Path) -> Plan:
-    host = look(wanted, settings, root)
+def _decided(host: Host, wanted: Sequence[Account], settings: Settings, hashes: _Hashes) -> Plan:
     if found := accounts.refusals(host, wanted, settings):
         raise Refused(found)
     return decide(host, wanted, settings, hashes.of(accounts.password_questions(host, wanted, settings)))
 
 
-def _repairs(plan: Plan, settings: Settings, root: Path, notes: list[str]) -> dict[str, list[str]]:
+def _homes_changed(plan: Plan, host: Host, settings: Settings, root: Path) -> bool:
+    """Whether the home of an account that comes or goes is another one than when the plan was made."""
+    base = root / settings.home.lstrip("/")
+    return any(maildir.entry(f"{base}/{name}") != host.homes.get(name) for name in (*plan.created, *plan.retire))
+
+
+def _repairs(plan: Plan, host: Host, settings: Settings, root: Path, notes: list[str]) -> dict[str, list[str]]:
     """What is wrong with the homes of the accounts that exist, by account; what cannot be mended becomes a note."""
     base, new, found = str(root / settings.home.lstrip("/")), set(plan.created), {}
     for name, owner in plan.homes.items():
         if name in new:
             continue
         try:
-            wrong = maildir.problems(f"{base}/{name}", owner.uid, owner.gid)
+            wrong = maildir.problems(f"{base}/{name}", host.homes.get(name), owner.uid, owner.gid)
         except NotADirectoryError as error:
             notes.append(_not_a_folder(name, error))
         else:
@@ -160,12 +172,11 @@ def _not_a_folder(name: str, error: NotADirectoryError) -> str:
     return f"{name}: {error.filename} is not a folder and was left as it is; mail cannot be delivered there"
 
 
-def _write(plan: Plan, settings: Settings, root: Path) -> None:
+def _write(plan: Plan, texts: Mapping[str, str], settings: Settings, root: Path) -> None:
     """Under the locks: put homes without an account away, then replace each file that changes, once."""
     base, etc = root / settings.home.lstrip("/"), root / "etc"
     for name, uid in plan.aside.items():
         maildir.retire(base, name, uid)
-    texts = shadow_files.read_files(etc)
     for file in shadow_files.FILES:
         if plan.edits[file]:
             shadow_files.replace_file(etc / file, shadow_files.edit_entries(texts[file], plan.edits[file]))

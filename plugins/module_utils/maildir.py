@@ -12,8 +12,8 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 MAILDIR = ("Maildir", "Maildir/new", "Maildir/cur", "Maildir/tmp")
 
@@ -27,8 +27,7 @@ _PRIVATE_FOLDER = stat.S_IFDIR | 0o700
 _FORMER_NAME = re.compile(r"(?P<name>.+)-(?P<uid>\d+)(?:\.\d+)?")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """What lies in the folder of the homes under a name."""
 
     uid: int
@@ -51,30 +50,42 @@ def scan(base: Path) -> dict[str, Entry]:
     return found
 
 
+def entry(path: str) -> Entry | None:
+    """What lies at a path, a link not followed; None when nothing does."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return Entry(status.st_uid, status.st_gid, status.st_mode)
+
+
 def former_name(folder: str) -> str:
     """The account whose home lies in this folder of `.valija-former`; empty for any other folder."""
     match = _FORMER_NAME.fullmatch(folder)
     return match["name"] if match else ""
 
 
-def problems(home: str, uid: int, gid: int) -> list[str]:
+def problems(home: str, top: Entry | None, uid: int, gid: int) -> list[str]:
     """What is not as it has to be: home and Maildir are private folders (0700) of their account. Changes nothing.
 
-    NotADirectoryError when one of them is a file or a link: that is the user's own doing, and nothing to mend.
+    `top` is what `scan` found at `home` itself. NotADirectoryError when one of them is a file or a link: that is the
+    user's own doing, and nothing to mend.
     """
     found = []
+    good = Entry(uid, gid, _PRIVATE_FOLDER)
     for part in ("", *MAILDIR):
-        try:
-            status = os.lstat(f"{home}/{part}" if part else home)
-        except FileNotFoundError:
+        there = entry(f"{home}/{part}") if part else top
+        if there == good:
+            continue
+        if there is None:
             found.append(f"{part or 'home'} is missing")
             continue
-        if not stat.S_ISDIR(status.st_mode):
+        if not there.is_folder:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), f"{home}/{part}".rstrip("/"))
-        if status.st_mode != _PRIVATE_FOLDER:
-            found.append(f"{part or 'home'} has mode {stat.S_IMODE(status.st_mode):04o}")
-        if status.st_uid != uid or status.st_gid != gid:
-            found.append(f"{part or 'home'} belongs to {status.st_uid}:{status.st_gid}")
+        if there.mode != _PRIVATE_FOLDER:
+            found.append(f"{part or 'home'} has mode {stat.S_IMODE(there.mode):04o}")
+        if there.uid != uid or there.gid != gid:
+            found.append(f"{part or 'home'} belongs to {there.uid}:{there.gid}")
     return found
 
 
