@@ -53,6 +53,7 @@ BEHAVIOURS = (
     N_("Session"),
     N_("Smuggling"),
     N_("Transaction"),
+    N_("Trust"),
     N_("Tutorial"),
     N_("Webmail"),
 )
