@@ -37,6 +37,7 @@ SPECIFICATION = _specification(yaml.safe_load(DOCUMENTATION)["options"])
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
+    MODULE = "configure"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
@@ -50,17 +51,21 @@ class ActionModule(ActionBase):
         request["trees"] = [
             {**tree, "digest": tree["digest"] or trees.digest_of_archive(tree["archive"])} for tree in args["trees"]
         ]
-        result = self._call(request, variables)
+        result = self._call(self._more(request, []), variables)
         needs = result.pop("needs", [])
         if needs:
             request["trees"] = [_with_archive(tree) if tree["path"] in needs else tree for tree in request["trees"]]
-            result = self._call(request, variables)
+            result = self._call(self._more(request, needs), variables)
         result.pop("invocation", None)
         return result
 
     def _call(self, request: Mapping[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         payload = base64.b64encode(zlib.compress(json.dumps(request).encode())).decode()
-        return run_module(self, "configure", {"payload": payload}, variables)
+        return run_module(self, self.MODULE, {"payload": payload}, variables)
+
+    def _more(self, request: dict[str, Any], needs: list[str]) -> dict[str, Any]:
+        """What a module that does more than configure sends beside; `needs` is what the host has asked for."""
+        return request
 
     def _template_engine(self, variables: dict[str, Any]) -> Templar:
         """The task's templating, with the search path for includes that ansible.builtin.template has."""
@@ -103,4 +108,8 @@ def _problems(args: Mapping[str, Any]) -> list[str]:
         unknown = sorted({*item["restarts"], *item["reloads"]} - known)
         if unknown:
             found.append(f"{path} names services that are not among `services`: {', '.join(unknown)}")
+    for entry in args.get("members") or ():
+        unknown = sorted(set(entry["restarts"]) - known)
+        if unknown:
+            found.append(f"group {entry['group']} names services that are not among `services`: {', '.join(unknown)}")
     return found

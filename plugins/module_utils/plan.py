@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.valija.mailserver.plugins.module_utils import files, services, trees
+from ansible_collections.valija.mailserver.plugins.module_utils import files, members, services, trees
 from ansible_collections.valija.mailserver.plugins.module_utils.files import Change, Wanted
 from ansible_collections.valija.mailserver.plugins.module_utils.journal import Journal
 from ansible_collections.valija.mailserver.plugins.module_utils.request import Request, Tree
@@ -15,15 +15,16 @@ ABOUT_TO = float("inf")
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs: changes of files, trees to be replaced, sources to be compiled."""
+    """What differs: changes of files, trees to be replaced, sources to be compiled, members that groups lack."""
 
     changes: tuple[Change, ...] = ()
     trees: tuple[Tree, ...] = ()
     compiles: tuple[Wanted, ...] = ()
+    members: tuple[members.Wanted, ...] = ()
 
     @property
     def any(self) -> bool:
-        return bool(self.changes or self.trees or self.compiles)
+        return bool(self.changes or self.trees or self.compiles or self.members)
 
     @property
     def outputs(self) -> list[str]:
@@ -46,7 +47,8 @@ def plan_of(request: Request) -> Plan:
             changes.append(change)
         if wanted.compile and (change or _outdated(wanted.compile, actual)):
             compiles.append(wanted)
-    return Plan(tuple(changes), tuple(tree for tree in request.trees if _differs(tree)), tuple(compiles))
+    differing = tuple(tree for tree in request.trees if _differs(tree))
+    return Plan(tuple(changes), differing, tuple(compiles), members.missing(request.members))
 
 
 def _outdated(compiled: files.Compile, source: files.Actual) -> bool:
@@ -69,6 +71,7 @@ def loads_of(request: Request, plan: Plan, journal: Journal) -> dict[str, servic
     """
     changing = {change.wanted.path for change in plan.changes}
     seen: list[tuple[float, Wanted | Tree]] = [(ABOUT_TO, tree) for tree in plan.trees]
+    joining = {name for each in plan.members for name in each.restarts}
     for wanted in request.files:
         if wanted.path in changing:
             seen.append((ABOUT_TO, wanted))
@@ -79,6 +82,7 @@ def loads_of(request: Request, plan: Plan, journal: Journal) -> dict[str, servic
     for service in request.services:
         name = service.name
         restart = [when for when, item in seen if name in item.restarts] + [left] * (name in journal.restarts)
+        restart += [ABOUT_TO] * (name in joining)
         reload = [when for when, item in seen if name in item.reloads] + [left] * (name in journal.reloads)
         loads[name] = services.Load(max(restart, default=0.0), max(reload, default=0.0))
     return loads
@@ -99,6 +103,9 @@ def result_of(plan: Plan, steps: services.Steps) -> dict[str, Any]:
         )
     for change in plan.changes:
         diff += files.diff_of(change)
+    for each in plan.members:
+        name = f"members of group {each.group}"
+        diff.append({"before_header": name, "after_header": name, "before": "", "after": f"{each.user}\n"})
     if steps.any:
         diff.append({"before_header": "services", "after_header": "services", "before": "", "after": str(steps)})
     return {

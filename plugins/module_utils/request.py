@@ -1,4 +1,4 @@
-"""What one call of configure asks for, as values: files, trees, checks, services, probes."""
+"""What one call of configure asks for, as values: files, trees, members of groups, checks, services, probes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.valija.mailserver.plugins.module_utils import files, health, services
+from ansible_collections.valija.mailserver.plugins.module_utils import files, health, members, services
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Request:
     role: str
     files: tuple[files.Wanted, ...] = ()
     trees: tuple[Tree, ...] = ()
+    members: tuple[members.Wanted, ...] = ()
     stage_checks: tuple[Check, ...] = ()
     checks: tuple[Check, ...] = ()
     services: tuple[services.Service, ...] = ()
@@ -53,6 +54,7 @@ def request_of(data: Mapping[str, Any]) -> Request:
         role=data["owner_role"],
         files=wanted,
         trees=tuple(_tree(entry, wanted) for entry in data.get("trees") or ()),
+        members=tuple(each for entry in data.get("members") or () for each in members.wanted_of(entry)),
         stage_checks=tuple(_check(entry) for entry in data.get("stage_checks") or ()),
         checks=tuple(_check(entry) for entry in data.get("checks") or ()),
         services=tuple(services.service_of(entry) for entry in data.get("services") or ()),

@@ -13,7 +13,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.valija.mailserver.plugins.module_utils import files, health, landing, services, trees
+from ansible_collections.valija.mailserver.plugins.module_utils import (
+    files,
+    health,
+    landing,
+    members,
+    services,
+    shadow_files,
+    trees,
+)
 from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused, must_pass, try_staged
 from ansible_collections.valija.mailserver.plugins.module_utils.journal import Journal, aside_of
 from ansible_collections.valija.mailserver.plugins.module_utils.owned import Owned
@@ -69,6 +77,7 @@ class _Transaction:
         self.began = time.time()
         self.unproved = plan.any or journal.left_over
         self.daemons_touched = journal.left_over
+        self.joined = False
         self.kept = {
             change.wanted.path
             for change in plan.changes
@@ -89,14 +98,21 @@ class _Transaction:
                     must_pass(check, "The new configuration was refused")
             steps = self._serve()
         except (Exception, KeyboardInterrupt) as error:
-            foreseen = (Refused, files.Blocked, services.ServiceError, trees.BadArchiveError, KeyboardInterrupt)
+            foreseen = (
+                Refused,
+                files.Blocked,
+                services.ServiceError,
+                shadow_files.LockError,
+                trees.BadArchiveError,
+                KeyboardInterrupt,
+            )
             why = str(error) if isinstance(error, foreseen) else repr(error)
             raise Refused(f"{why}\n{self._put_back()}") from error
         self.journal.discard()
         return steps
 
     def _must_be_possible(self) -> None:
-        """Refuse what would fail half-way: an owner or a unit that the host lacks, a tree in whose place a file is."""
+        """Refuse what would fail half-way: an owner, a member or a unit that is not there, a file in a tree's place."""
         items: list[files.Wanted | Tree] = list(self.plan.trees)
         items += [change.wanted for change in self.plan.changes if change.wanted.state in ("file", "directory")]
         for item in items:
@@ -107,6 +123,9 @@ class _Transaction:
             kind = files.read(tree.path).kind
             if kind not in ("absent", "directory"):
                 raise Refused(f"{tree.path} is a {kind}, and a folder is needed there. Move it away.")
+        lacking = members.unknown(self.plan.members)
+        if lacking:
+            raise Refused(f"The host has no {lacking}. Is its package installed?")
         ours = {Path(wanted.path).name for wanted in self.request.files}
         for service in self.request.services:
             if services.is_absent(service, self.pairs[service.name]) and not {service.unit, service.control} & ours:
@@ -118,12 +137,15 @@ class _Transaction:
         self.journal.open(
             paths + [path + files.KEPT for path in self.kept],
             {tree.path: tree.path not in self.owned.paths for tree in self.plan.trees},
-            restarts=[name for item in loading for name in item.restarts],
+            restarts=[name for item in [*loading, *self.plan.members] for name in item.restarts],
             reloads=[name for item in loading for name in item.reloads],
             services={name: services.former(pair) for name, pair in self.pairs.items()},
         )
 
     def _land(self) -> None:
+        if self.plan.members:
+            members.add(self.plan.members)
+            self.joined = True
         for tree in self.plan.trees:
             uid, gid = files.user_id(tree.owner), files.group_id(tree.group)
             assert tree.archive is not None and uid is not None and gid is not None
@@ -169,6 +191,9 @@ class _Transaction:
         if words:
             said.append(f"The last lines of the log:\n{words}")
         restored = self.journal.put_back()
+        if self.joined:
+            members.take_out(self.plan.members)
+            restored += sorted({f"members of group {each.group}" for each in self.plan.members})
         said.append(f"The former configuration was put back: {', '.join(restored) or 'no file had changed'}.")
         if self.daemons_touched:
             said.append(self._restore_daemons())

@@ -142,6 +142,27 @@ options:
         type: list
         elements: str
         default: []
+  members:
+    description: >-
+      Users of the host who must be members of a group, beside those who are; a membership is never taken away.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      group:
+        description: Name of the group.
+        type: str
+        required: true
+      users:
+        description: Names of the users.
+        type: list
+        elements: str
+        required: true
+      restarts:
+        description: The services, by name, that must be restarted to have the rights of a new membership.
+        type: list
+        elements: str
+        default: []
   stage_checks:
     description:
       - Commands that read the wanted files below C({stage}) before anything is written.
