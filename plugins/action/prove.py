@@ -102,11 +102,21 @@ class ActionModule(ActionBase):
             "accounts": prove_site.account_names(mail.get("mail_accounts") or [], listed.accounts),
             "listens": prove_site.listeners(declared),
             "probe": prove_site.probe_accounts(mail["mail_domain"]),
+            "tls": prove_site.tls_block(mail, self._root(host, mail, variables)),
             "peer": prove_site.peer_block(self._task.args.get("peer") or {}),
             "files": {
                 f"/{name}": self._rendered(role, name, templar) for role, files in COMPARED.items() for name in files
             },
         }
+
+    def _root(self, host: str, mail: dict[str, Any], variables: dict[str, Any]) -> str:
+        """The root of the site's own authority, as people import it, or from the host where it was not kept here."""
+        if mail.get("mail_tls_source") != "selfsigned":
+            return ""
+        kept = accounts_file.path_of(f"certificates/{host}.pem", variables)
+        if kept.is_file():
+            return kept.read_text("utf-8")
+        return str(self._low_level_execute_command("cat /etc/valija/tls/ca.pem")["stdout"])
 
     def _rendered(self, role: str, name: str, templar: Any) -> str | None:
         """A file as the role writes it; None when the role has no such template."""

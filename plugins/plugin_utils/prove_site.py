@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ROLES = ("mail", "accounts", "postfix", "courier", "apache", "squirrelmail", "roundcube")
+ROLES = ("mail", "accounts", "tls", "postfix", "courier", "apache", "squirrelmail", "roundcube")
 
 # Of these, the one that mail_webmail names.
 WEBMAILS = ("squirrelmail", "roundcube")
@@ -101,6 +101,15 @@ def without_secrets(mail: Mapping[str, Any]) -> dict[str, Any]:
         {key: value for key, value in account.items() if key not in hidden} for account in accounts
     ]
     return shown
+
+
+def tls_block(mail: Mapping[str, Any], root: str) -> dict[str, Any] | None:
+    """What the checks trust: the site's own root (PEM), or the system's store where it is empty; None without TLS."""
+    source = mail.get("mail_tls_source")
+    if source in (None, "none"):
+        return None
+    names = [mail["mail_hostname"], *(mail.get("mail_tls_names") or [])]
+    return {"source": source, "ca_pem": root, "names": list(dict.fromkeys(names))}
 
 
 def peer_block(peer: Mapping[str, Any]) -> dict[str, Any] | None:
