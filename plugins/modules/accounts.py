@@ -37,9 +37,9 @@ options:
         C(state=disabled) locks the password and keeps it, and expires the account; its mail still arrives.
         C(state=absent) takes the account off the host, so that its address is refused, and keeps its mail; with
         C(purge=true) the mail is deleted.
+      - Required, unless O(of_the_site) is set.
     type: list
     elements: dict
-    required: true
   accounts_file:
     description:
       - >-
@@ -85,6 +85,14 @@ options:
     description: Whether to report accounts of Valija that are not listed.
     type: bool
     default: true
+  of_the_site:
+    description:
+      - >-
+        Take all of the above from the site's variables, as the role does, once the whole of its values is judged as
+        M(valija.mailserver.prepare) does it. One task then does all that the accounts alone need.
+      - O(accounts) is required otherwise.
+    type: bool
+    default: false
   release_lock:
     description: Give the lock of the host back at the end; for a play that does nothing else on the host.
     type: bool
@@ -107,6 +115,11 @@ EXAMPLES = """
     accounts: "{{ mail_accounts }}"
     accounts_file: "{{ mail_accounts_file }}"
     password_policy: "{{ mail_password_policy }}"
+
+- name: Bring the accounts to what the site asks for, and nothing else
+  valija.mailserver.accounts:
+    of_the_site: true
+    release_lock: true
 
 - name: Remove a probe account and its mail, and nothing else
   valija.mailserver.accounts:
@@ -170,8 +183,10 @@ msg:
   type: str
 """
 
+import base64
 import json
 import os
+import zlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -182,7 +197,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils.accounts import 
 from ansible_collections.valija.mailserver.plugins.module_utils.hashing import HashingError
 from ansible_collections.valija.mailserver.plugins.module_utils.shadow_files import LockError
 
-# The accounts come as one JSON text: as a list with secrets inside, Ansible would search every result for each of them.
+# The accounts come as one text, JSON compressed: in a list with secrets Ansible would search every result for each.
 ARGUMENTS = {
     **lock.ARGUMENTS,
     "accounts": {"type": "str", "required": True, "no_log": True},
@@ -223,7 +238,7 @@ def main() -> None:
 
 
 def _converge(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any]:
-    accounts, refusals = read_accounts(json.loads(wanted["accounts"]))
+    accounts, refusals = read_accounts(json.loads(zlib.decompress(base64.b64decode(wanted["accounts"]))))
     if refusals:
         return {"valija_refused": "inventory", "msg": "\n".join(map(str, refusals))}
     settings = Settings(

@@ -20,7 +20,7 @@ def options_of(role: str) -> dict[str, Any]:
     path = ROLES / role / "meta" / "argument_specs.yml"
     if not path.exists():
         return {}
-    options = DataLoader().load_from_file(str(path))["argument_specs"]["main"].get("options")
+    options = DataLoader().load_from_file(str(path), cache="none")["argument_specs"]["main"].get("options")
     return options or {}
 
 
@@ -48,7 +48,7 @@ def variables_of(role: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for room in ("defaults", "vars"):
         for path in loader.find_vars_files(str(ROLES / role / room), "main"):
-            found |= loader.load_from_file(path, trusted_as_template=True) or {}
+            found |= loader.load_from_file(path, cache="none", trusted_as_template=True) or {}
     return found
 
 

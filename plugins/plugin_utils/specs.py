@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -11,6 +13,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils import account_r
 from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, path_name, shown
 from ansible_collections.valija.mailserver.plugins.module_utils.site import check_site
 from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file
+from ansible_collections.valija.mailserver.plugins.plugin_utils.memory import uncollected
 from ansible_collections.valija.mailserver.plugins.plugin_utils.places import Place, as_written, find, home, place_of
 from ansible_collections.valija.mailserver.plugins.plugin_utils.resolve import (
     UNRESOLVED,
@@ -50,10 +53,25 @@ PREFIXES = (
 SHOWN_FINDINGS = 200
 
 
-def findings(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: DataLoader | None = None) -> list[str]:
-    """What is wrong with the variables of one host, for these roles (short names) of the collection.
+@dataclass(frozen=True)
+class Judged:
+    """What is wrong with a host's variables, line by line; the values of all options; and what the named files hold."""
 
-    One line each, `FILE:LINE: NAME: problem: VALUE. Remedy.`, in the order of the files; empty when all is well.
+    findings: list[str]
+    values: dict[str, Any]
+    accounts: account_rows.AccountRows
+
+
+def findings(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: DataLoader | None = None) -> list[str]:
+    """What is wrong with the variables of one host, see `judged`."""
+    return judged(roles, task_vars, templar, loader).findings
+
+
+@uncollected()
+def judged(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: DataLoader | None = None) -> Judged:
+    """The variables of one host, judged for these roles (short names) of the collection.
+
+    One line each, `FILE:LINE: NAME: problem: VALUE. Remedy.`, in the order of the files; none when all is well.
     Values of secrets are never in it. A value that only follows from another bad one is not told.
     """
     defaults = variables_of_all(roles)
@@ -62,7 +80,7 @@ def findings(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: 
     own = {name for name in options if name in variables and _is_set_by_the_site(name, variables, defaults)}
 
     values, primary, derived = _resolve_all(options, variables, own, templar)
-    primary += _unknown_names(task_vars, defaults)
+    primary += _unknown_names(task_vars, {*defaults, *options})
     primary += [missing(name, option) for name, option in options.items() if _is_missing(name, option, values)]
     by_spec = [
         finding for name in values if name in own for finding in check_value((name,), values[name], options[name])
@@ -78,7 +96,7 @@ def findings(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: 
     lines = [text for _, text in sorted(_line(finding, values, task_vars, options) for finding in told)]
     if len(lines) > SHOWN_FINDINGS:
         lines[SHOWN_FINDINGS:] = [f"... and {len(lines) - SHOWN_FINDINGS} findings more."]
-    return lines
+    return Judged(lines, values, file)
 
 
 def _accounts_file(
@@ -125,16 +143,16 @@ def _is_missing(name: str, option: dict[str, Any], values: dict[str, Any]) -> bo
     return bool(option.get("required")) and values.get(name) in (None, "", [], {})
 
 
-def _unknown_names(task_vars: dict[str, Any], defaults: dict[str, Any]) -> list[Finding]:
+def _unknown_names(task_vars: dict[str, Any], judged_names: Collection[str]) -> list[Finding]:
     """Names with our prefixes that nothing knows. What another role brings along is its own affair."""
-    known = known_names()
+    foreign = {
+        name: value for name, value in task_vars.items() if str(name).startswith(PREFIXES) and name not in judged_names
+    }
+    known = known_names() if foreign else frozenset()
     return [
         unknown((str(name),), str(name), known)
-        for name, value in task_vars.items()
-        if str(name).startswith(PREFIXES)
-        and name not in known
-        and name not in defaults
-        and not ((place := place_of(value)) and place.in_a_role)
+        for name, value in foreign.items()
+        if name not in known and not ((place := place_of(value)) and place.in_a_role)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.valija.mailserver.plugins.action import accounts as action
 
 
 def play(folder: Path, task: dict[str, Any], *options: str) -> subprocess.CompletedProcess[str]:
@@ -42,11 +44,40 @@ def test_all_that_is_wrong_is_said_without_a_remote_call_and_without_a_secret(tm
     assert "hunter2" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("task", [{"accounts": "alice"}, {"accounts": [], "colour": "red"}, {}])
+@pytest.mark.parametrize(
+    "task", [{"accounts": "alice"}, {"accounts": [], "colour": "red"}, {}, {"of_the_site": True, "accounts": []}]
+)
 def test_what_the_task_itself_has_wrong_is_refused(task: dict[str, Any], tmp_path: Path) -> None:
     done = play(tmp_path, task)
     assert done.returncode == 2
     assert "unreachable=0" in done.stdout
+
+
+def test_the_task_alone_takes_from_the_site_what_the_role_passes() -> None:
+    roles = Path(action.__file__).parents[2] / "roles"
+    (task,) = yaml.safe_load((roles / "accounts/tasks/configure.yml").read_text())
+    passed = {name: value.strip("{} ") for name, value in task["valija.mailserver.accounts"].items()}
+    assert passed == {**action.OF_THE_SITE, "release_lock": "__accounts_alone"}
+
+
+def test_a_site_is_judged_as_a_whole_before_its_accounts_are_sent(tmp_path: Path) -> None:
+    table = tmp_path / "accounts.csv"
+    table.write_text("name,password_hash\nalice,$y$j9T$abc$def\nAlice,hunter2\n")
+    site = {"mail_domain": "example.org", "mail_postmaster": "nobody-here", "mail_accounts_file": str(table)}
+    done = play(tmp_path, {"of_the_site": True}, "-e", json.dumps(site))
+    assert "accounts.csv:3: name:" in done.stdout, done.stdout + done.stderr
+    assert "accounts.csv:3: password_hash: is not a password hash" in done.stdout
+    assert "mail_postmaster" in done.stdout
+    assert '"valija_refused": "inventory"' in done.stdout
+    assert "unreachable=0" in done.stdout
+    assert "hunter2" not in done.stdout
+
+
+def test_a_good_site_is_sent(tmp_path: Path) -> None:
+    accounts = [{"name": "alice", "password": "correct horse"}]
+    site = {"mail_domain": "example.org", "mail_postmaster": "alice", "mail_accounts": accounts}
+    done = play(tmp_path, {"of_the_site": True}, "-e", json.dumps(site))
+    assert "unreachable=1" in done.stdout, done.stdout + done.stderr
 
 
 # Nobody's account is not Valija's, so that even a host that may be changed refuses this and stays as it is.
