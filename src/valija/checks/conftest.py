@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import math
 import ssl
 import uuid
@@ -331,6 +332,25 @@ def stranger(site: Site, sink: Peer) -> Callable[..., Route]:
         if not sources:
             pytest.skip(_("the peer has no {family} address to play a stranger").format(family=family))
         return sink.stranger(sources[number % len(sources)])
+
+    return route
+
+
+@pytest.fixture(scope="session")
+def guesser(site: Site, main_family: str, request: pytest.FixtureRequest) -> Callable[..., Route]:
+    """The route for a login that is meant to fail: another stranger at each call, so that no check gets one banned.
+
+    Without a peer it is this machine, which must not be banned: where the site bans, the check is skipped.
+    """
+    count = itertools.count(1)
+
+    def route(family: str = "") -> Route:
+        if site.peer:
+            stranger: Callable[..., Route] = request.getfixturevalue("stranger")
+            return stranger(family or main_family, -next(count))  # from the last on: checks name the first ones
+        if site.mail.get("mail_bans"):
+            pytest.skip(_("no peer: a wrong password from here could get this machine banned"))
+        return Direct()
 
     return route
 

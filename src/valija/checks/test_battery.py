@@ -27,7 +27,8 @@ def test_both_protocols_are_answered_alike(smtp: Smtp, site: Site, sender: str, 
     heard = []
     for family in site.families:
         with smtp(family) as talk:
-            heard.append([str(talk.greeting), *(str(talk.command(line)) for line in lines)])
+            # The last line of the greeting alone: what postscreen says before depends on whom it knows already.
+            heard.append([talk.greeting.lines[-1], *(str(talk.command(line)) for line in lines)])
     differ = [pair for pair in zip(*heard, strict=True) if pair[0] != pair[1]]
     assert not differ, differ
 

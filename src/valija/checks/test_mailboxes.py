@@ -11,12 +11,13 @@ import pytest
 from valija.checks.expect import answered
 from valija.checks.mailbox import Mailbox
 from valija.checks.marks import check, rfc
-from valija.checks.site import Account
+from valija.checks.site import Account, Site
 from valija.messages import N_, _
 from valija.probes import message
 from valija.probes.imap import Session as Imap
 from valija.probes.message import Message
 from valija.probes.pop3 import Session as Pop3
+from valija.probes.routes import Route
 from valija.probes.smtp import Session as Smtp
 
 COURIER = N_("Look at `journalctl -u courier-imap -u courier-pop -u courier-authdaemon` on the host.")
@@ -45,12 +46,15 @@ def deliver(
     setting="courier_imap_*",
     remedy=COURIER,
 )
-def test_imap_capabilities(imap: Callable[..., Any], alice: Account, family: str) -> None:
+def test_imap_capabilities(imap: Callable[..., Any], site: Site, alice: Account, family: str) -> None:
     with imap(login=False, family=family) as box:
         assert box.welcome.startswith(b"* OK"), box.welcome
         before = capabilities(box)
         assert "IMAP4REV1" in before, before
-        assert "AUTH=PLAIN" not in before or "LOGINDISABLED" in before, _("AUTH=PLAIN is offered without TLS.")
+        if site.tls is None:
+            assert "AUTH=PLAIN" not in before or "LOGINDISABLED" in before, _("AUTH=PLAIN is offered without TLS.")
+        else:
+            assert "AUTH=PLAIN" in before and "LOGINDISABLED" not in before, before
         box.login(alice.name, alice.password)
         after = capabilities(box)
         assert {"IMAP4REV1", "IDLE", "UIDPLUS", "NAMESPACE"} <= after, after
@@ -92,18 +96,20 @@ def test_forms_of_login(imap: Callable[..., Any], alice: Account) -> None:
     clauses=[rfc(3501, "11.2"), rfc(1939, "7")],
     remedy=COURIER,
 )
-def test_bad_logins(connect: Callable[..., Any], alice: Account) -> None:
+def test_bad_logins(
+    imap: Callable[..., Any], pop3: Callable[..., Any], guesser: Callable[..., Route], alice: Account
+) -> None:
     pairs = [(alice.name, "wrong"), (alice.name, f"{alice.password}x"), ("nobody-x", alice.password)]
 
     def by_imap(pair: tuple[str, str]) -> str:
-        with connect(Imap, 143) as box:
+        with imap(login=False, route=guesser()) as box:
             kind, lines = box.ask(f'LOGIN "{pair[0]}" "{pair[1]}"')
             text = lines[-1].decode().partition(" ")[2].strip() if lines else "closed"
             again, _lines = box.ask("SELECT INBOX") if kind else ("", [])
             return f"{text}, SELECT {again}"
 
     def by_pop3(pair: tuple[str, str]) -> str:
-        with connect(Pop3, 110) as drop:
+        with pop3(login=False, route=guesser()) as drop:
             drop.ask(f"USER {pair[0]}")
             status, _lines = drop.ask(f"PASS {pair[1]}")
             return str(status)
@@ -254,6 +260,6 @@ def test_mailbox_that_never_received_mail(
 
 
 @pytest.fixture(autouse=True)
-def _courier_is_there(site: Any) -> None:
-    if not (site.listens_on("imap") and site.listens_on("pop3")):
+def _courier_is_there(site: Site) -> None:
+    if not all(site.listens_on(name) for name in (("imaps", "pop3s") if site.tls else ("imap", "pop3"))):
         pytest.skip(_("no IMAP or POP3 server: this site does not declare one"))

@@ -124,12 +124,12 @@ def test_mail_is_delivered_to_the_maildir(smtp: Callable[..., Any], host: Any, s
 
 @check(
     "T-4",
-    N_("Courier IMAP: log in, list the folders, fetch a message"),
+    N_("Courier IMAP, under TLS unless the site has none: log in, list the folders, fetch a message"),
     vantage="client",
     step=4,
     mutates=True,
     tier="quick",
-    clauses=[rfc(3501, "6.2.3", "6.3.8", "6.4.5")],
+    clauses=[rfc(3501, "6.2.3", "6.3.8", "6.4.5"), rfc(8314, "3.2")],
     setting="courier_imap_*",
     remedy=N_("Look at `journalctl -u courier-imap -u courier-authdaemon` on the host."),
 )
@@ -179,12 +179,12 @@ def test_names_and_protocols(host: Any, site: Site) -> None:
 
 @check(
     "T-4",
-    N_("Courier POP3: log in, list and fetch a message"),
+    N_("Courier POP3, under TLS unless the site has none: log in, list and fetch a message"),
     vantage="client",
     step=4,
     mutates=True,
     tier="quick",
-    clauses=[rfc(1939, "5", "7")],
+    clauses=[rfc(1939, "5", "7"), rfc(8314, "3.2")],
     setting="courier_pop3_*",
     remedy=N_("Look at `journalctl -u courier-pop -u courier-authdaemon` on the host."),
 )
