@@ -23,8 +23,8 @@ from valija.progress import TAKE_OVER, EventFile, Failure, Progress, Record, mak
 
 CALLBACK = "valija.mailserver.events"
 
-# Files that may lie beside hosts.yml and are no inventory (mail_accounts_file).
-TABLES = r"\.(csv|jsonl|ndjson)$"
+# What may lie beside hosts.yml and is no inventory: accounts (mail_accounts_file), and certificates, ours and the site's.
+TABLES = r"\.(csv|jsonl|ndjson|pem|crt|key)$,^certificates$"
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def site_config(inventory: Sequence[str]) -> Path | None:
 
 
 def ignoring_tables(environment: Mapping[str, str]) -> dict[str, str]:
-    """What keeps Ansible from reading a table of accounts in the inventory's folder as a list of hosts."""
+    """What keeps Ansible from reading a table of accounts, or a certificate, in the inventory's folder as hosts."""
     name = "ANSIBLE_INVENTORY_IGNORE_REGEX"
     own = environment.get(name) or setting(environment.get("ANSIBLE_CONFIG"), "inventory_ignore_patterns")
     return {name: ",".join([*filter(None, [own]), TABLES])}
