@@ -82,10 +82,23 @@ def show_counts(console: Console, results: Results) -> None:
     for one in results.values():
         table.add_row(str(one["site"]["name"]), *[str(one["summary"].get(name, 0)) for name in OUTCOMES])
     console.print(table)
+    show_warnings(console, results)
     for name in ("waiting", "skipped"):
         show_reasons(console, name, results)
     for folder in results:
         console.print(Text.assemble((_("Report") + " ", "bold"), str(folder / "report.html")), soft_wrap=True)
+
+
+def show_warnings(console: Console, results: Results) -> None:
+    """What passed checks have to say: a certificate that ends soon."""
+    said = dict.fromkeys(
+        (str(one["site"]["name"]), str(check["id"]), str(check["reason"]))
+        for one in results.values()
+        for check in one["checks"]
+        if check["outcome"] == "passed" and check.get("reason")
+    )
+    for site, id, text in said:
+        console.print(Text.assemble((f"{_('warning')} ", "yellow"), (f"{site} {id}: ", "bold"), text), soft_wrap=True)
 
 
 def show_reasons(console: Console, name: str, results: Results) -> None:

@@ -41,6 +41,17 @@ def test_the_summary_names_counts_reasons_failures_and_the_report(directory: Pat
     assert "  What to do: Take the network of this client out of mynetworks" in text
 
 
+def test_what_a_passed_check_has_to_say_is_a_warning(directory: Path) -> None:
+    results = evidence.load(directory)
+    [one] = results.values()
+    passed = next(check for check in one["checks"] if check["outcome"] == "passed")
+    passed["reason"] = "The certificate ends in 20 days."
+    out = io.StringIO()
+    evidence.show(Console(file=out, width=200, highlight=False), OUTCOME, directory, results)
+    assert out.getvalue().count("warning") == 1
+    assert f"warning debian-13 {passed['id']}: The certificate ends in 20 days." in out.getvalue()
+
+
 def test_each_host_of_a_site_has_a_folder_of_its_own(tmp_path: Path) -> None:
     for name in ("debian-12", "debian-13"):
         (tmp_path / name).mkdir()

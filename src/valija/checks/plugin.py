@@ -239,6 +239,10 @@ def _collect(results: Results, report: Any) -> None:
     elif report.failed:
         entry["outcome"] = "failed"
         entry["message"] = getattr(report, "message", str(report.longrepr))
+    else:  # a check that passed may have something to say: record_property("remark", text)
+        entry["reason"] = entry["reason"] or " ".join(
+            str(text) for name, text in report.user_properties if name == "remark"
+        )
 
 
 def waiting() -> list[dict[str, Any]]:
@@ -300,6 +304,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     )
     reasons: dict[str, int] = {}
     for entry in config.stash[RESULTS].checks.values():
+        if entry["outcome"] == "passed" and entry["reason"]:
+            terminalreporter.write_line(_("warning: {id}: {text}").format(id=entry["id"], text=entry["reason"]))
         if entry["outcome"] == "skipped":
             reasons[entry["reason"]] = reasons.get(entry["reason"], 0) + 1
     if reasons and not config.stash[RESULTS].summary()["passed"]:

@@ -43,8 +43,11 @@ VANTAGES = {
 # The suite's behaviours, one file each, as headings.
 BEHAVIOURS = (
     N_("Battery"),
+    N_("Certificates"),
     N_("Commands"),
+    N_("Encryption"),
     N_("Greeting"),
+    N_("Handshakes"),
     N_("Host"),
     N_("Journey"),
     N_("Mailboxes"),
