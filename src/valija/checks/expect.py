@@ -42,3 +42,9 @@ def refused(reply: Reply) -> Reply:
         sent=sent, reply=str(reply)
     )
     return reply
+
+
+def keywords(reply: Reply) -> set[str]:
+    """The keywords that an answered EHLO offers, in upper case (RFC 5321 section 4.1.1.1)."""
+    answered(reply, 250)
+    return {line.split()[0].upper() for line in reply.lines[1:] if line.strip()}
