@@ -23,6 +23,9 @@ from valija.messages import _
 
 KEY = "mail_accounts"
 
+# How YAML writes that there is no value.
+_NOTHING = ("", "null", "~")
+
 
 @dataclass(frozen=True)
 class AccountFile:
@@ -52,34 +55,29 @@ class AccountFile:
         inventory_files.replace(self.path, text)
 
 
-def account_files(inventory: Sequence[str]) -> list[AccountFile]:
-    """The files of a site that set `mail_accounts`. InputError when one cannot be read, or sets it to no list."""
-    found = []
-    for _source, path, text, node in _settings(inventory, KEY):
-        if not isinstance(node, yaml.SequenceNode) and node.value not in ("", "null", "~"):
-            words = _("{path}: {key} is no list here, so it cannot be edited. Edit it by hand.")
-            raise InputError(words.format(path=path, key=KEY))
-        found.append(AccountFile(path, text))
-    return found
-
-
-def account_tables(inventory: Sequence[str]) -> list[AccountTable]:
-    """The tables that a site names in `mail_accounts_file`, each once. InputError when one cannot be read."""
-    found = {}
-    for source, path, _text, node in _settings(inventory, NAME):
-        if not isinstance(node, yaml.ScalarNode) or node.value in ("", "null", "~"):
-            continue
-        if "{{" in node.value:
-            words = _("{path}: {key} is a template, so the table it names cannot be edited. Edit it by hand.")
-            raise InputError(words.format(path=path, key=NAME))
-        table = table_path(source, node.value)
-        found[table.resolve()] = table
-    return [AccountTable.read(path) for path in found.values()]
-
-
 def all_files(inventory: Sequence[str]) -> list[AccountFile | AccountTable]:
-    """Every file of a site that accounts stand in, tables first."""
-    return [*account_tables(inventory), *account_files(inventory)]
+    """Every file of a site that accounts stand in, tables first and each once.
+
+    InputError when one cannot be read, or holds them in a way that cannot be edited.
+    """
+    lists: list[AccountFile | AccountTable] = []
+    tables: dict[Path, AccountTable] = {}
+    for source, path, text in _texts(inventory):
+        document = _document(text)
+        listed, named = _value_of(document, KEY), _value_of(document, NAME)
+        if listed is not None:
+            if not isinstance(listed, yaml.SequenceNode) and listed.value not in _NOTHING:
+                words = _("{path}: {key} is no list here, so it cannot be edited. Edit it by hand.")
+                raise InputError(words.format(path=path, key=KEY))
+            lists.append(AccountFile(path, text))
+        if isinstance(named, yaml.ScalarNode) and named.value not in _NOTHING:
+            if "{{" in named.value:
+                words = _("{path}: {key} is a template, so the table it names cannot be edited. Edit it by hand.")
+                raise InputError(words.format(path=path, key=NAME))
+            table = table_path(source, named.value)
+            if table.resolve() not in tables:
+                tables[table.resolve()] = AccountTable.read(table)
+    return [*tables.values(), *lists]
 
 
 def table_path(source: str, value: str) -> Path:
@@ -88,32 +86,32 @@ def table_path(source: str, value: str) -> Path:
     return folder / value
 
 
-def _settings(inventory: Sequence[str], key: str) -> Iterator[tuple[str, Path, str, yaml.Node]]:
-    """Each file of a site that sets a name: the source of the inventory, its path, its text, and the value."""
+def _texts(inventory: Sequence[str]) -> Iterator[tuple[str, Path, str]]:
+    """Each file of a site that may set accounts: the source of the inventory, its path, and its text."""
     inventory_files.require_readable(inventory)
     for source in inventory:
         for path in [] if "," in source else inventory_files.files(Path(source)):
             data = path.read_bytes()
-            if key.encode() not in data or path.suffix not in (".yml", ".yaml", ""):
-                continue
-            text = data.decode("utf-8")
-            if (node := _setting(text, key)) is not None:
-                yield source, path, text, node
+            if KEY.encode() in data and path.suffix in (".yml", ".yaml", ""):
+                yield source, path, data.decode("utf-8")
 
 
 def the_file(inventory: Sequence[str], name: str | None = None) -> AccountFile | AccountTable:
+    """The one file of a site to edit, see `chosen`."""
+    return chosen(all_files(inventory), name)
+
+
+def chosen(found: Sequence[AccountFile | AccountTable], name: str | None = None) -> AccountFile | AccountTable:
     """The one file to edit: that with the account `name`; for a new one (None) the site's table, else its only list."""
-    found = all_files(inventory)
-    if name is None:
-        chosen = [one for one in found if isinstance(one, AccountTable)] or found
-    else:
-        chosen = [one for one in found if name in one.names]
-    if len(chosen) == 1:
-        return chosen[0]
-    paths = ", ".join(str(one.path) for one in (chosen or found))
+    fitting = [one for one in found if (name in one.names if name else isinstance(one, AccountTable))]
+    if name is None and not fitting:
+        fitting = [*found]
+    if len(fitting) == 1:
+        return fitting[0]
+    paths = ", ".join(str(one.path) for one in (fitting or found))
     if not found:
         words = _("No file of the site sets mail_accounts. Write `mail_accounts: []` into group_vars/all/mail.yml.")
-    elif not chosen:
+    elif not fitting:
         words = _("{name} is not in mail_accounts or its file ({paths}). `valija accounts add` makes a new account.")
     else:
         words = _("mail_accounts stands in several files: {paths}. Edit the right one by hand.")
@@ -162,12 +160,13 @@ def with_password_hash(text: str, name: str, made: str) -> str:
 
 def _list_node(text: str) -> yaml.Node | None:
     """The value of `mail_accounts` in a text, or None when it has none."""
-    return _setting(text, KEY)
+    return _value_of(_document(text), KEY)
 
 
-def _setting(text: str, key: str) -> yaml.Node | None:
+def _document(text: str) -> yaml.MappingNode:
+    """The mapping that a text is; an empty one where it is something else."""
     document = yaml.compose(text, Loader=yaml.SafeLoader)
-    return _value_of(document, key) if isinstance(document, yaml.MappingNode) else None
+    return document if isinstance(document, yaml.MappingNode) else yaml.MappingNode("", [])
 
 
 def _items(text: str) -> list[yaml.MappingNode]:

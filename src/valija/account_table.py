@@ -7,10 +7,16 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.valija.mailserver.plugins.module_utils.account_rows import NAME, Row, parse_rows
+from ansible_collections.valija.mailserver.plugins.module_utils.account_rows import (
+    NAME,
+    AccountRows,
+    Row,
+    parse_rows,
+)
 
 from valija import inventory_files
 from valija.errors import InputError
@@ -37,13 +43,13 @@ class AccountTable:
         if data.startswith(b"$ANSIBLE_VAULT;"):
             words = _("{path}: is encrypted and cannot be edited. Open it with `ansible-vault edit`.")
             raise InputError(words.format(path=path))
-        if findings := parse_rows(data, path.name).findings:
+        if findings := _parsed(data, path.name).findings:
             raise InputError("\n".join(_told(path, finding.path, finding.text) for finding in findings))
         return cls(path, data.decode("utf-8"))
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        return parse_rows(self.text.encode(), self.path.name).rows
+        return _parsed(self.text.encode(), self.path.name).rows
 
     @property
     def names(self) -> list[str]:
@@ -113,11 +119,17 @@ class AccountTable:
 
     def _checked(self, text: str, wanted: list[dict[str, Any]]) -> str:
         """The text, once it is sure to say what is wanted."""
-        read = parse_rows(text.encode(), self.path.name)
+        read = _parsed(text.encode(), self.path.name)
         if read.findings or read.accounts != wanted:
             words = _("{path} is written in a way that cannot be edited safely. Edit it by hand.")
             raise InputError(words.format(path=self.path))
         return text
+
+
+@lru_cache(maxsize=4)
+def _parsed(data: bytes, name: str) -> AccountRows:
+    """The rows of a text; it is asked for several times, before an edit and in it, and mostly has not changed."""
+    return parse_rows(data, name)
 
 
 def _cell(value: Any) -> str:

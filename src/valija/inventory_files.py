@@ -99,10 +99,19 @@ def _look_at(path: Path) -> list[str]:
     if path.suffix not in _YAML and path.parent.name not in ROOMS and path.parent.parent.name not in ROOMS:
         return []
     try:
-        document = yaml.compose(text, Loader=yaml.SafeLoader)
+        document = _composed(text)
     except yaml.YAMLError as error:
         return [_syntax(shown, error)]
     return list(_in_mappings(shown, document)) if document is not None else []
+
+
+def _composed(text: str) -> yaml.Node | None:
+    """The text as YAML's nodes: by libyaml where it is there, which is quick; the other parser tells errors better."""
+    try:
+        document: yaml.Node | None = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+    return document
 
 
 def _syntax(shown: Path, error: yaml.YAMLError) -> str:

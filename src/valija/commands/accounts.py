@@ -210,8 +210,9 @@ def _rows(inventory: Sequence[str], value: str) -> list[dict[str, Any]]:
 
 def _file_for_new(name: str, inventory: Sequence[str]) -> AccountFile | AccountTable:
     """The file that a new account goes into. InputError when the site has the account already."""
-    file = account_list.the_file(inventory)
-    for other in account_list.all_files(inventory):
+    found = account_list.all_files(inventory)
+    file = account_list.chosen(found)
+    for other in found:
         if name in other.names:
             words = _("{name} is in {path} already. `valija accounts password` changes its password.")
             raise InputError(words.format(name=name, path=other.path))
