@@ -34,6 +34,10 @@ from valija.probes.webmail import SquirrelMail
 # How the names of probe accounts begin, in each run.
 PROBE_ACCOUNT = "valija-probe"
 
+# Where ordinary mail comes from when there is no peer: a server asks DNS whether the sender's domain exists. This name
+# does, receives no mail, and belongs to nobody (RFC 6761 section 6.5); example.com itself says so by a null MX.
+SENDER_DOMAIN = "www.example.com"
+
 
 @pytest.fixture(scope="session")
 def site(request: pytest.FixtureRequest) -> Site:
@@ -72,9 +76,15 @@ def remote_domain(site: Site) -> str:
 
 
 @pytest.fixture(scope="session")
-def sender(remote_domain: str) -> str:
+def sender_domain(site: Site, remote_domain: str) -> str:
+    """The domain of senders elsewhere; DNS knows it."""
+    return remote_domain if site.peer else SENDER_DOMAIN
+
+
+@pytest.fixture(scope="session")
+def sender(sender_domain: str) -> str:
     """The reverse-path of an ordinary message from elsewhere; each run has its own."""
-    return f"sender-{uuid.uuid4().hex[:6]}@{remote_domain}"
+    return f"sender-{uuid.uuid4().hex[:6]}@{sender_domain}"
 
 
 @pytest.fixture(scope="session")

@@ -39,13 +39,13 @@ def test_both_protocols_are_answered_alike(smtp: Smtp, site: Site, sender: str, 
     mutates=True,
     clauses=[rfc(5321, "4.1.2", "4.4")],
 )
-def test_unusual_senders(smtp: Smtp, mailbox: Mailbox, remote_domain: str, alice: Account) -> None:
+def test_unusual_senders(smtp: Smtp, mailbox: Mailbox, sender_domain: str, alice: Account) -> None:
     senders = ['"quoted string"@{}', "a!b@{}", "a+b/c=d@{}", "o'neil@{}", '"@"@{}', ""]
     sent = {}
     with smtp() as talk:
         talk.say_ehlo()
         for pattern in senders:
-            reverse_path = pattern.format(remote_domain)
+            reverse_path = pattern.format(sender_domain)
             one = message.new("sender@probe.invalid", alice.address)
             answered(talk.message(reverse_path, [alice.address], one.content), 250)
             sent[reverse_path] = one

@@ -67,7 +67,7 @@ def test_the_whole_session(
         assert_same(first, downloaded, _("the webmail"))
 
 
-SENDER = "MAIL FROM:<sender@probe.invalid>"
+SENDER = "MAIL FROM:<{sender}>"
 
 # The tutorial's list of commands: what was said before, the line, what is owed (None: a release decides).
 COMMANDS: dict[str, tuple[tuple[str, ...], str, Owed | None]] = {
@@ -78,9 +78,9 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, Owed | None]] = {
     "DATA": (("EHLO client.probe.invalid", SENDER, "RCPT TO:<{alice}>"), "DATA", Owed(354)),
     "QUIT": (("EHLO client.probe.invalid",), "QUIT", Owed(221, "2.0.0")),
     "RSET": (("EHLO client.probe.invalid", SENDER), "RSET", Owed(250, "2.0.0")),
-    "SEND": (("EHLO client.probe.invalid",), "SEND FROM:<sender@probe.invalid>", None),
-    "SOML": (("EHLO client.probe.invalid",), "SOML FROM:<sender@probe.invalid>", None),
-    "SAML": (("EHLO client.probe.invalid",), "SAML FROM:<sender@probe.invalid>", None),
+    "SEND": (("EHLO client.probe.invalid",), "SEND FROM:<{sender}>", None),
+    "SOML": (("EHLO client.probe.invalid",), "SOML FROM:<{sender}>", None),
+    "SAML": (("EHLO client.probe.invalid",), "SAML FROM:<{sender}>", None),
     "VRFY": (("EHLO client.probe.invalid",), "VRFY {alice}", Owed(502, "5.5.1")),
     "EXPN": (("EHLO client.probe.invalid",), "EXPN postmaster", None),
     "HELP": (("EHLO client.probe.invalid",), "HELP", None),
@@ -99,14 +99,15 @@ COMMANDS: dict[str, tuple[tuple[str, ...], str, Owed | None]] = {
     remedy=APPLY,
 )
 @pytest.mark.parametrize("verb", list(COMMANDS))
-def test_tutorial_command(smtp: Smtp, postfix_version: Version, alice: Account, verb: str) -> None:
+def test_tutorial_command(smtp: Smtp, postfix_version: Version, sender: str, alice: Account, verb: str) -> None:
     before, line, owed = COMMANDS[verb]
+    names = {"sender": sender, "alice": alice.address}
     if owed is None:
         owed = help_verb(postfix_version) if verb == "HELP" else unknown_verb(postfix_version)
     with smtp() as talk:
         for earlier in before:
-            assert talk.command(earlier.format(alice=alice.address)).accepted
-        reply = answered(talk.command(line.format(alice=alice.address)), owed.code, enhanced=owed.enhanced)
+            assert talk.command(earlier.format(**names)).accepted
+        reply = answered(talk.command(line.format(**names)), owed.code, enhanced=owed.enhanced)
         if reply.code == 354:  # a message that was begun: the connection is dropped, so that it is not sent
             talk.close()
 
