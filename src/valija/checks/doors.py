@@ -43,7 +43,7 @@ class NotOfferedError(AssertionError):
     """The server does not turn to TLS at this port."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Door:
     """A port at which TLS begins; `name` is what the certificate must bear."""
 

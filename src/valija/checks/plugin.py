@@ -239,7 +239,7 @@ def _collect(results: Results, report: Any) -> None:
     elif report.failed:
         entry["outcome"] = "failed"
         entry["message"] = getattr(report, "message", str(report.longrepr))
-    else:  # a check that passed may have something to say: record_property("remark", text)
+    else:  # a check that passed may have something to say: user_properties, "remark"
         entry["reason"] = entry["reason"] or " ".join(
             str(text) for name, text in report.user_properties if name == "remark"
         )

