@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from valija.checks.expect import answered, refused
 from valija.checks.host_state import queued
+from valija.checks.line_ends import ENDS
 from valija.checks.mailbox import ARRIVAL_SECONDS, Mailbox
 from valija.checks.marks import APPLY, check, rfc
 from valija.checks.site import Account, Site
@@ -19,11 +21,7 @@ from valija.probes.smtp import Session
 
 Smtp = Callable[..., Session]
 
-# What is no end of a message, although some servers have taken it for one (CVE-2023-51764 to -51766, CVE-2024-27305).
-ENDS = [
-    *(b"\n.\n", b"\n.\r", b"\r.\n", b"\r.\r", b"\n.\r\n", b"\r.\r\n"),
-    *(b"\r\n\0.\r\n", b"\r\n.\r\r\n", b"\r\r\n.\r\r\n", b"\r\n.\n", b"\r\n.\r"),
-]
+SMUGGLING = "postfix_main_cf_extra: smtpd_forbid_bare_newline"
 
 # A server that took the false end for a true one answers the commands behind it, well within this time.
 ANSWER_SECONDS = 0.3
@@ -32,12 +30,11 @@ ANSWER_SECONDS = 0.3
 def smuggle(
     talk: Session, end: bytes, sender: str, forged: str, recipient: str, sent: message.Message
 ) -> tuple[int, str]:
-    """Send a message that holds a second one behind a false end of data.
+    """Send a message that holds a second one behind a false end of data, in a session after EHLO.
 
     Returns how many messages were accepted, and what is wrong with the answers or an empty text.
     The commands of the second message stop at its DATA: a server that read them answers and gets its content.
     """
-    talk.say_ehlo()
     answered(talk.mail_from(sender), 250)
     answered(talk.rcpt_to(recipient), 250)
     answered(talk.command("DATA"), 354)
@@ -56,51 +53,117 @@ def smuggle(
     return accepted, "" if fine else _("{end!r} ends a message: {said}").format(end=end, said=said)
 
 
+def smuggle_in_a_chunk(
+    talk: Session, end: bytes, sender: str, forged: str, recipient: str, sent: message.Message
+) -> tuple[int, str]:
+    """The same in one counted chunk, whose end is its count alone (RFC 3030 section 2)."""
+    answered(talk.mail_from(sender), 250)
+    answered(talk.rcpt_to(recipient), 250)
+    hidden = f"MAIL FROM:<{forged}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n".encode()
+    chunk = sent.content.removesuffix(b"\r\n") + end + hidden + sent.content + b".\r\n"
+    talk.raw_bytes(f"BDAT {len(chunk)} LAST\r\n".encode() + chunk)
+    reply = talk.read_reply()
+    more = talk.answers_within(ANSWER_SECONDS)
+    fine = (reply.code == 250 or 500 <= reply.code <= 599) and not more
+    return int(reply.code == 250), "" if fine else _("{end!r} ends a message: {said}").format(end=end, said=reply)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """A try at each false end, and what the mailbox is asked for afterwards."""
+
+    imap: Callable[..., Any]
+    mailbox: Mailbox
+    host: Any
+    site: Site
+    recipient: str
+
+    def none_gets_in(
+        self, open_session: Callable[[], Session], sender: str, way_in: Callable[..., tuple[int, str]] = smuggle
+    ) -> None:
+        """Assert that each attempt leaves one message or none, by the answers and in the mailbox."""
+        forged = f"ceo@{self.site.domain}"
+        tries = {end: message.new(sender, self.recipient) for end in ENDS}
+
+        def attempt(end: bytes) -> tuple[int, str]:
+            with open_session() as talk:
+                return way_in(talk, end, sender, forged, self.recipient, tries[end])
+
+        with ThreadPoolExecutor(len(ENDS)) as pool:
+            answers = dict(zip(ENDS, pool.map(attempt, ENDS), strict=True))
+        wrong = [problem for _accepted, problem in answers.values() if problem]
+        last = message.new(sender, self.recipient)
+        with open_session() as talk:
+            answered(talk.message(sender, [self.recipient], last.content), 250)
+        self.mailbox.arrived(last)
+        wait.until(lambda: not queued(self.host, [self.recipient]), ARRIVAL_SECONDS, _("the queue to be empty"))
+        with self.imap() as box:
+            for end, sent in tries.items():
+                copies = box.found(f'TEXT "{sent.test_id}"')
+                if len(copies) > 1 or len(copies) != answers[end][0]:
+                    wrong.append(_("{end!r}: {count} messages arrived.").format(end=end, count=len(copies)))
+                wrong += [
+                    _("{end!r}: a message from <{sender}> arrived.").format(end=end, sender=forged)
+                    for copy in copies
+                    if copy.startswith(f"Return-Path: <{forged}>".encode())
+                ]
+        assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def attempts(imap: Callable[..., Any], mailbox: Mailbox, host: Any, site: Site, alice: Account) -> Attempts:
+    """Tries whose recipient is alice."""
+    return Attempts(imap, mailbox, host, site, alice.address)
+
+
 @check(
     "B-40",
     N_("No message is smuggled in behind a false end of data: what is sent as one arrives as one"),
     mutates=True,
     clauses=[rfc(5321, "2.3.8", "4.1.1.4")],
-    setting="postfix_main_cf_extra: smtpd_forbid_bare_newline",
+    setting=SMUGGLING,
     remedy=APPLY,
 )
-def test_nothing_is_smuggled_in(
-    smtp: Smtp,
-    imap: Callable[..., Any],
-    mailbox: Mailbox,
-    host: Any,
-    site: Site,
-    sender: str,
-    alice: Account,
-    family: str,
-) -> None:
-    forged = f"ceo@{site.domain}"
-    tries = {end: message.new(sender, alice.address) for end in ENDS}
-
-    def attempt(end: bytes) -> tuple[int, str]:
-        with smtp(family) as talk:
-            return smuggle(talk, end, sender, forged, alice.address, tries[end])
-
-    with ThreadPoolExecutor(len(ENDS)) as pool:
-        answers = dict(zip(ENDS, pool.map(attempt, ENDS), strict=True))
-    wrong = [problem for _accepted, problem in answers.values() if problem]
-    last = message.new(sender, alice.address)
-    with smtp(family) as talk:
+def test_nothing_is_smuggled_in(attempts: Attempts, smtp: Smtp, sender: str, family: str) -> None:
+    def open_session() -> Session:
+        talk = smtp(family)
         talk.say_ehlo()
-        answered(talk.message(sender, [alice.address], last.content), 250)
-    mailbox.arrived(last)
-    wait.until(lambda: not queued(host, [alice.address]), ARRIVAL_SECONDS, _("the queue to be empty"))
-    with imap() as box:
-        for end, sent in tries.items():
-            copies = box.found(f'TEXT "{sent.test_id}"')
-            if len(copies) > 1 or len(copies) != answers[end][0]:
-                wrong.append(_("{end!r}: {count} messages arrived.").format(end=end, count=len(copies)))
-            wrong += [
-                _("{end!r}: a message from <{sender}> arrived.").format(end=end, sender=forged)
-                for copy in copies
-                if copy.startswith(f"Return-Path: <{forged}>".encode())
-            ]
-    assert not wrong, "\n".join(wrong)
+        return talk
+
+    attempts.none_gets_in(open_session, sender)
+
+
+@check(
+    "B-40",
+    N_("No message is smuggled in within a counted chunk"),
+    mutates=True,
+    clauses=[rfc(3030, "2"), rfc(5321, "2.3.8")],
+    setting=SMUGGLING,
+    remedy=APPLY,
+)
+def test_nothing_is_smuggled_in_a_chunk(attempts: Attempts, smtp: Smtp, sender: str, main_family: str) -> None:
+    def open_session() -> Session:
+        talk = smtp(main_family)
+        talk.say_ehlo()
+        return talk
+
+    attempts.none_gets_in(open_session, sender, smuggle_in_a_chunk)
+
+
+@check(
+    "B-40",
+    N_("No message is smuggled in behind one of a person who is logged in"),
+    needs=["tls"],
+    mutates=True,
+    clauses=[rfc(5321, "2.3.8", "4.1.1.4"), rfc(6409, "6.1")],
+    setting=SMUGGLING,
+    remedy=APPLY,
+)
+@pytest.mark.parametrize("port", [587, 465])
+def test_nothing_is_smuggled_in_by_submission(
+    attempts: Attempts, submission: Callable[..., Session], bob: Account, port: int, family: str
+) -> None:
+    attempts.none_gets_in(lambda: submission(bob, family, port=port), bob.address)
 
 
 # What must be answered before more is sent (RFC 2920 section 3.1), each with the line that comes too early.

@@ -14,7 +14,7 @@ from valija.lab import hosts
 from valija.lab.addresses import MX1, MX2, PEER, STRANGERS, Slot
 from valija.lab.hosts import File, Wanted
 from valija.lab.peer import authority
-from valija.lab.peer.zones import knot_configuration, zones
+from valija.lab.peer.zones import ODD, knot_configuration, zones
 from valija.lab.state import Host, Place
 
 API_PORT = 8025
@@ -141,6 +141,6 @@ def described(slot: Slot) -> dict[str, Any]:
         "ipv4": slot.ipv4(PEER),
         "ipv6": slot.ipv6(PEER),
         "api": f"http://{slot.ipv4(PEER)}:{API_PORT}",
-        "domains": {"remote": "remote.test", "fallback": "fallback.test"},
+        "domains": {"remote": "remote.test", "fallback": "fallback.test", "odd": ODD},
         "strangers": strangers(slot),
     }

@@ -13,6 +13,24 @@ REVERSE4 = "100.51.198.in-addr.arpa"
 REVERSE6 = "1.5.0.0.8.9.1.0.8.b.d.0.1.0.0.2.ip6.arpa"
 NAME_SERVER = "ns.client.test"
 
+# Domains that no sender should have: without mail (RFC 7505), without a server, with a server where none can be. And one
+# with more servers than anybody looks up.
+ODD = "odd.test"
+ODD_RECORDS = (
+    (f"nullmx.{ODD}", "MX", "0 ."),
+    (f"nomail.{ODD}", "TXT", '"a name without a server"'),
+    *((f"{name}.{ODD}", "MX", f"10 mx.{name}.{ODD}.") for name in ("loopback", "multicast", "linklocal", "nowhere")),
+    (f"mx.loopback.{ODD}", "A", "127.0.0.1"),
+    (f"mx.loopback.{ODD}", "AAAA", "::1"),
+    (f"mx.multicast.{ODD}", "A", "224.0.0.1"),
+    (f"mx.linklocal.{ODD}", "A", "169.254.1.1"),
+    (f"mx.nowhere.{ODD}", "A", "0.0.0.0"),
+    (f"alias.{ODD}", "MX", f"10 cname.{ODD}."),
+    (f"cname.{ODD}", "CNAME", "mx1.remote.test."),
+    *((f"many.{ODD}", "MX", f"{number} mx1.remote.test.") for number in range(100)),
+    *((f"many.{ODD}", "MX", f"{number} mx2.remote.test.") for number in range(100)),
+)
+
 
 @dataclass(frozen=True)
 class Zone:
@@ -60,7 +78,7 @@ def zones(slot: Slot, hosts: Sequence[Host]) -> list[Zone]:
         for address in both
     ]
     reverse = [Zone(name, tuple(each for each in pointers if _within(each[0], name))) for name in (REVERSE4, REVERSE6)]
-    return forward + reverse
+    return [*forward, Zone(ODD, ODD_RECORDS), *reverse]
 
 
 def stranger(offset: int) -> str:
