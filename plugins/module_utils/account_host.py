@@ -17,12 +17,16 @@ from pathlib import Path
 
 from ansible_collections.valija.mailserver.plugins.module_utils import accounts, maildir, shadow_files
 from ansible_collections.valija.mailserver.plugins.module_utils.account import Account, Refusal
-from ansible_collections.valija.mailserver.plugins.module_utils.account_plan import Plan, decide
+from ansible_collections.valija.mailserver.plugins.module_utils.account_plan import Owner, Plan, decide
 from ansible_collections.valija.mailserver.plugins.module_utils.accounts import Host, Settings
+from ansible_collections.valija.mailserver.plugins.module_utils.cores import shared
 from ansible_collections.valija.mailserver.plugins.module_utils.hashing import Question, new_hashes
 from ansible_collections.valija.mailserver.plugins.module_utils.sessions import end_sessions
 
 _SECONDS_A_DAY = 86400
+
+# So many homes are looked at in the time that it takes to begin a process.
+_HOMES_A_CORE = 2_000
 
 # Stands for a hash in check mode, where nothing is written.
 _NOT_MADE = "?"
@@ -154,18 +158,27 @@ def _homes_changed(plan: Plan, host: Host, settings: Settings, root: Path) -> bo
 
 def _repairs(plan: Plan, host: Host, settings: Settings, root: Path, notes: list[str]) -> dict[str, list[str]]:
     """What is wrong with the homes of the accounts that exist, by account; what cannot be mended becomes a note."""
-    base, new, found = str(root / settings.home.lstrip("/")), set(plan.created), {}
-    for name, owner in plan.homes.items():
-        if name in new:
-            continue
-        try:
-            wrong = maildir.problems(f"{base}/{name}", host.homes.get(name), owner.uid, owner.gid)
-        except NotADirectoryError as error:
-            notes.append(_not_a_folder(name, error))
-        else:
-            if wrong:
-                found[name] = wrong
-    return found
+    base, new = str(root / settings.home.lstrip("/")), set(plan.created)
+
+    def look_at(part: Sequence[tuple[str, Owner]]) -> tuple[dict[str, list[str]], list[str]]:
+        found, unmendable = {}, []
+        for name, owner in part:
+            try:
+                wrong = maildir.problems(f"{base}/{name}", host.homes.get(name), owner.uid, owner.gid)
+            except NotADirectoryError as error:
+                unmendable.append(_not_a_folder(name, error))
+            else:
+                if wrong:
+                    found[name] = wrong
+        return found, unmendable
+
+    repairs: dict[str, list[str]] = {}
+    for found, unmendable in shared(
+        look_at, [item for item in plan.homes.items() if item[0] not in new], _HOMES_A_CORE
+    ):
+        repairs |= found
+        notes += unmendable
+    return repairs
 
 
 def _not_a_folder(name: str, error: NotADirectoryError) -> str:

@@ -14,13 +14,17 @@ ROLES = Path(__file__).parents[2] / "roles"
 VOCABULARY = "mail"
 
 
+# Each file is read once and nobody changes what it says: Ansible's deep copies would cost more than reading it.
+_AS_IT_IS: dict[str, Any] = {"cache": "none", "unsafe": True}
+
+
 @cache
 def options_of(role: str) -> dict[str, Any]:
     """The options of the role's specification; empty when it has none."""
     path = ROLES / role / "meta" / "argument_specs.yml"
     if not path.exists():
         return {}
-    options = DataLoader().load_from_file(str(path), cache="none")["argument_specs"]["main"].get("options")
+    options = DataLoader().load_from_file(str(path), **_AS_IT_IS)["argument_specs"]["main"].get("options")
     return options or {}
 
 
@@ -48,7 +52,7 @@ def variables_of(role: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for room in ("defaults", "vars"):
         for path in loader.find_vars_files(str(ROLES / role / room), "main"):
-            found |= loader.load_from_file(path, cache="none", trusted_as_template=True) or {}
+            found |= loader.load_from_file(path, trusted_as_template=True, **_AS_IT_IS) or {}
     return found
 
 
