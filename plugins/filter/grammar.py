@@ -6,7 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.valija.mailserver.plugins.module_utils import aliases, courier, header, postfix
+from ansible_collections.valija.mailserver.plugins.module_utils import (
+    aliases,
+    courier,
+    header,
+    postfix,
+    sender_logins,
+)
 
 
 def _said(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,5 +40,6 @@ class FilterModule:
             "aliases": _said(aliases.render_aliases),
             "local_aliases": aliases.local_aliases,
             "address_aliases": aliases.address_aliases,
+            "sender_logins": sender_logins.sender_logins,
             "courier_rc": _said(courier.render_rc),
         }
