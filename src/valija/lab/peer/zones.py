@@ -13,7 +13,7 @@ REVERSE4 = "100.51.198.in-addr.arpa"
 REVERSE6 = "1.5.0.0.8.9.1.0.8.b.d.0.1.0.0.2.ip6.arpa"
 NAME_SERVER = "ns.client.test"
 
-# Domains that no sender should have: without mail (RFC 7505), without a server, with a server where none can be. And one
+# Domains that no sender should have: without mail (RFC 7505), without a server, or with one where none can be; and one
 # with more servers than anybody looks up.
 ODD = "odd.test"
 ODD_RECORDS = (
