@@ -34,9 +34,9 @@ from valija.probes.webmail import SquirrelMail
 # How the names of probe accounts begin, in each run.
 PROBE_ACCOUNT = "valija-probe"
 
-# Where ordinary mail comes from when there is no peer: a server asks DNS whether the sender's domain exists. This name
-# does, receives no mail, and belongs to nobody (RFC 6761 section 6.5); example.com itself says so by a null MX.
-SENDER_DOMAIN = "www.example.com"
+# Where ordinary mail comes from when there is no peer. A server asks DNS whether a sender's domain exists; of an address
+# literal there is nothing to ask (RFC 5321 section 4.1.3), and this address is nobody's (RFC 5737).
+SENDER_DOMAIN = "[192.0.2.1]"
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +77,7 @@ def remote_domain(site: Site) -> str:
 
 @pytest.fixture(scope="session")
 def sender_domain(site: Site, remote_domain: str) -> str:
-    """The domain of senders elsewhere; DNS knows it."""
+    """The domain of senders elsewhere: one that DNS knows, or an address."""
     return remote_domain if site.peer else SENDER_DOMAIN
 
 

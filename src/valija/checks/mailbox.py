@@ -67,3 +67,8 @@ def assert_same(sent: Message, delivered: bytes, by: str) -> None:
     ).format(
         by=by, got=len(part), got_digest=message.digest(part)[:16], size=len(sent.content), digest=sent.digest[:16]
     )
+
+
+def trace(delivered: bytes, test_id: str) -> str:
+    """The headers that the way added to a message, each unfolded to one line (RFC 5322 section 2.2.3)."""
+    return message.trace_part(delivered, test_id).decode().replace("\r\n\t", " ").replace("\r\n ", " ")

@@ -1,0 +1,227 @@
+"""Logging in to send: the two mechanisms, what is no login, and that no answer tells which names exist."""
+
+from __future__ import annotations
+
+import base64 as codec
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from valija.checks.expect import answered, keywords
+from valija.checks.marks import APPLY, check, rfc
+from valija.checks.site import Account
+from valija.messages import N_, _
+from valija.probes.routes import Route
+from valija.probes.smtp import Reply, Session, base64
+
+Smtp = Callable[..., Session]
+Guesser = Callable[..., Route]
+
+TLS = ["tls"]
+PORTS = pytest.mark.parametrize("port", [587, 465])
+SASL = "postfix_master_cf_extra: submission/inet: smtpd_sasl_auth_enable"
+LOGIN = N_(
+    "Look at `journalctl -u courier-authdaemon SYSLOG_FACILITY=2` on the host; `authtest NAME` there asks the same."
+)
+
+# A SASL response may be as long as this, with its line (RFC 4954 section 4).
+RESPONSE_OCTETS = 12_288
+
+
+def may_send(talk: Session, account: Account, elsewhere: str) -> None:
+    """Assert the rights that a login lends: mail to elsewhere under the account's own name."""
+    answered(talk.mail_from(account.address), 250)
+    answered(talk.rcpt_to(elsewhere), 250)
+    answered(talk.command("RSET"), 250)
+
+
+@check(
+    "A-96",
+    N_("AUTH PLAIN: the response with the command, or after an empty challenge"),
+    tier="quick",
+    needs=TLS,
+    clauses=[rfc(4616, "2"), rfc(4954, "4")],
+    setting=SASL,
+    remedy=LOGIN,
+)
+@PORTS
+def test_plain(submission: Smtp, alice: Account, elsewhere: str, family: str, port: int) -> None:
+    with submission(port=port, family=family) as talk:
+        may_send(talk, alice, elsewhere)
+    with submission(port=port, family=family, login=False) as talk:
+        challenge = answered(talk.command("AUTH PLAIN"), 334)
+        assert challenge.text == "", challenge
+        answered(talk.command(base64(f"\0{alice.name}\0{alice.password}")), 235, enhanced="2.7.0")
+        may_send(talk, alice, elsewhere)
+
+
+@check(
+    "A-96",
+    N_("AUTH PLAIN with an empty response is no login"),
+    needs=TLS,
+    clauses=[rfc(4616, "2"), rfc(4954, "4")],
+    setting=SASL,
+    remedy=LOGIN,
+)
+@PORTS
+def test_plain_with_nothing(submission: Smtp, guesser: Guesser, alice: Account, elsewhere: str, port: int) -> None:
+    with submission(port=port, login=False, route=guesser()) as talk:
+        answered(talk.command("AUTH PLAIN ="), 535, 501)
+        assert not (talk.mail_from(alice.address).accepted and talk.rcpt_to(elsewhere).accepted)
+
+
+@check(
+    "A-97",
+    N_("AUTH LOGIN: asked for name and password, or the name with the command"),
+    tier="quick",
+    needs=TLS,
+    clauses=["draft-murchison-sasl-login-00 section 2", rfc(4954, "4")],
+    setting=SASL,
+    remedy=LOGIN,
+)
+@PORTS
+def test_login(submission: Smtp, alice: Account, elsewhere: str, family: str, port: int) -> None:
+    def challenged(reply: Reply, question: bytes) -> None:
+        assert codec.b64decode(answered(reply, 334).text) == question, reply
+
+    with submission(port=port, family=family, login=False) as talk:
+        challenged(talk.command("AUTH LOGIN"), b"Username:")
+        challenged(talk.command(base64(alice.name)), b"Password:")
+        answered(talk.command(base64(alice.password)), 235, enhanced="2.7.0")
+        may_send(talk, alice, elsewhere)
+    with submission(port=port, family=family, login=False) as talk:
+        challenged(talk.command(f"AUTH LOGIN {base64(alice.name)}"), b"Password:")
+        answered(talk.command(base64(alice.password)), 235, enhanced="2.7.0")
+        may_send(talk, alice, elsewhere)
+
+
+@check(
+    "A-98",
+    N_("AUTH comes once, after EHLO, and in no transaction; the session goes on after each refusal"),
+    needs=TLS,
+    clauses=[rfc(4954, "4")],
+    setting=SASL,
+)
+@PORTS
+def test_auth_out_of_turn(submission: Smtp, smtp: Smtp, alice: Account, elsewhere: str, port: int) -> None:
+    with submission(port=port) as talk:
+        answered(talk.log_in(alice.name, alice.password), 503, enhanced="5.5.1")
+        may_send(talk, alice, elsewhere)
+    with submission(port=port, login=False) as talk:
+        answered(talk.mail_from(alice.address), 250)
+        answered(talk.log_in(alice.name, alice.password), 503, enhanced="5.5.1")
+        answered(talk.command("RSET"), 250)
+        answered(talk.log_in(alice.name, alice.password), 235)
+    if port == 465:
+        with smtp(port=port, implicit_tls=True) as talk:
+            answered(talk.log_in(alice.name, alice.password), 503, enhanced="5.5.1")
+
+
+# What is no login: the command, what answers a challenge, the replies that are owed (the last one's).
+NO_LOGIN: dict[str, tuple[str, str, tuple[int, ...]]] = {
+    "no base64": ("AUTH PLAIN !no-base64!", "", (501, 535)),
+    "no base64 after the challenge": ("AUTH PLAIN", "!no-base64!", (501, 535)),
+    "cancelled": ("AUTH PLAIN", "*", (501,)),
+    "cancelled at the password": ("AUTH LOGIN bm9ib2R5LXg=", "*", (501,)),
+    "unknown mechanism": ("AUTH XNONSENSE", "", (504, 535)),
+    "mechanism that is not offered": ("AUTH CRAM-MD5", "", (504, 535)),
+    "anonymous": ("AUTH ANONYMOUS", "", (504, 535)),
+    "no mechanism": ("AUTH", "", (501,)),
+    "two responses": ("AUTH PLAIN AHgAeA== AHgAeA==", "", (501,)),
+    "a name alone": (f"AUTH PLAIN {base64('nobody-x')}", "", (501, 535)),
+    "a response of 12,289 octets": ("AUTH PLAIN", "QUJD" * (RESPONSE_OCTETS // 4) + "\t", (500, 501, 535)),
+}
+
+
+@check(
+    "A-98",
+    N_("What is no login is refused for good, and the session goes on"),
+    needs=TLS,
+    clauses=[rfc(4954, "4", "4.2", "6")],
+    setting=SASL,
+)
+@pytest.mark.parametrize("fault", list(NO_LOGIN))
+def test_no_login(submission: Smtp, guesser: Guesser, alice: Account, fault: str) -> None:
+    line, answer, codes = NO_LOGIN[fault]
+    with submission(login=False, route=guesser()) as talk:
+        reply = talk.command(line)
+        if answer:
+            answered(reply, 334)
+            reply = talk.command(answer)
+        answered(reply, *codes)
+        answered(talk.command("NOOP"), 250)
+        answered(talk.log_in(alice.name, alice.password), 235)
+
+
+@check(
+    "A-99",
+    N_("A wrong password is 535, whatever it is made of and whoever exists; nothing more is told"),
+    needs=TLS,
+    clauses=[rfc(4954, "6")],
+    setting=SASL,
+    remedy=LOGIN,
+)
+@PORTS
+def test_wrong_passwords(submission: Smtp, guesser: Guesser, alice: Account, bob: Account, port: int) -> None:
+    right = alice.password.encode()
+    tries = {
+        "wrong": (alice.name, b"wrong"),
+        "empty": (alice.name, b""),
+        "another's": (alice.name, bob.password.encode()),
+        "with NUL": (alice.name, right + b"\0x"),
+        "with a space behind": (alice.name, right + b" "),
+        "without its end": (alice.name, right[:-1]),
+        "8-bit": (alice.name, b"\xff\xfe\xe9"),
+        "1,000 characters": (alice.name, b"x" * 1000),
+        "of nobody": ("nobody-x", right),
+        "of root": ("root", right),
+        "of a service": ("www-data", right),
+    }
+
+    def attempt(name: str, password: bytes) -> Reply:
+        response = b"\0".join((b"", name.encode(), password))
+        with submission(port=port, login=False, route=guesser()) as talk:
+            return talk.command(f"AUTH PLAIN {base64(response)}")
+
+    # A refused login waits some seconds: side by side.
+    with ThreadPoolExecutor(len(tries)) as pool:
+        replies = dict(zip(tries, pool.map(lambda one: attempt(*one), tries.values()), strict=True))
+    wrong = [f"{what}: {reply}" for what, reply in replies.items() if (reply.code, reply.enhanced) != (535, "5.7.8")]
+    assert not wrong, "\n".join(wrong)
+    told = {reply.text for what, reply in replies.items() if what != "with NUL"}
+    assert len(told) == 1, _("The answers tell which names exist: {answers}").format(answers=sorted(told))
+
+
+@check(
+    "A-100",
+    N_("Nobody acts under another's name: an authorization identity that is not one's own is refused"),
+    needs=TLS,
+    clauses=[rfc(4616, "2"), rfc(4954, "4")],
+    setting=SASL,
+    remedy=LOGIN,
+)
+@PORTS
+def test_authorization_identity(submission: Smtp, guesser: Guesser, alice: Account, bob: Account, port: int) -> None:
+    for identity in (bob.name, "root"):
+        with submission(port=port, login=False, route=guesser()) as talk:
+            answered(talk.log_in(alice.name, alice.password, authzid=identity), 535, 501)
+            assert not (talk.mail_from(bob.address).accepted and talk.rcpt_to(bob.address).accepted)
+
+
+@check(
+    "A-97",
+    N_("The login is offered by the same two mechanisms at each port and after each EHLO"),
+    needs=TLS,
+    clauses=[rfc(4954, "3")],
+    setting=SASL,
+    remedy=APPLY,
+)
+@PORTS
+def test_mechanisms(submission: Smtp, family: str, port: int) -> None:
+    with submission(port=port, family=family, login=False) as talk:
+        for _time in range(2):
+            reply = talk.say_ehlo()
+            assert "AUTH" in keywords(reply), reply
+            [line] = [line for line in reply.lines if line.startswith("AUTH")]
+            assert sorted(line.split()[1:]) == ["LOGIN", "PLAIN"], line
