@@ -13,7 +13,7 @@ from valija.probes import tls_registry as tls
 from valija.probes.handshake import Hello
 from valija.probes.routes import Route
 
-SETTINGS = "postfix_main_cf_extra, courier_imapd_extra, courier_pop3d_extra"
+SETTINGS = "postfix_main_cf_extra, courier_tls_priority"
 REMEDY = N_(
     "Run `valija apply`. On the host 25, 465 and 587 take it from `postconf -n | grep tls`, 993 and 995 from "
     "TLS_PRIORITY in /etc/courier/imapd-ssl and pop3d-ssl, 443 from Apache's SSLProtocol and SSLCipherSuite."

@@ -111,7 +111,8 @@ def test_resumption(site: Site, loopback: Route, main_family: str, version: ssl.
             leave(first, door.protocol)
             session = first.session
         if session is None or not (session.has_ticket or session.id):
-            return []  # what is not offered cannot fail: each connection is a handshake of its own
+            # Courier gives no tickets of TLS 1.3: each connection is a handshake of its own.
+            return [] if door.protocol in ("imap", "pop3") else [_("No session is given to go on with.")]
         sock, recorder = door.before_tls()
         with context.wrap_socket(sock, server_hostname=door.name, session=session) as second:
             resumed = second.session_reused

@@ -44,6 +44,7 @@ VANTAGES = {
 BEHAVIOURS = (
     N_("Battery"),
     N_("Certificates"),
+    N_("Clear text"),
     N_("Commands"),
     N_("Encryption"),
     N_("Forgery"),
@@ -63,6 +64,7 @@ BEHAVIOURS = (
     N_("Transaction"),
     N_("Trust"),
     N_("Tutorial"),
+    N_("Web encryption"),
     N_("Webmail"),
 )
 
