@@ -21,18 +21,18 @@ from ansible_collections.valija.mailserver.plugins.modules.configure import DOCU
 from ansible_collections.valija.mailserver.plugins.plugin_utils.host_call import run_module
 
 
-def _specification(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The argument specification that the module's documentation states."""
+def specification(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The argument specification that a module's documentation states."""
     kept = ("type", "elements", "required", "default", "choices")
-    specification: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     for name, option in options.items():
-        specification[name] = {key: option[key] for key in kept if key in option}
+        stated[name] = {key: option[key] for key in kept if key in option}
         if "suboptions" in option:
-            specification[name]["options"] = _specification(option["suboptions"])
-    return specification
+            stated[name]["options"] = specification(option["suboptions"])
+    return stated
 
 
-SPECIFICATION = _specification(yaml.safe_load(DOCUMENTATION)["options"])
+SPECIFICATION = specification(yaml.safe_load(DOCUMENTATION)["options"])
 
 
 class ActionModule(ActionBase):

@@ -26,9 +26,13 @@ class BadCertificate(Exception):  # noqa: N818 - a verdict, not an error of ours
     """A certificate or key that no daemon may be given; the text goes on after what it is about: "has expired"."""
 
 
+class BadKey(BadCertificate):
+    """A private key that is none, is not the certificate's, or is not there."""
+
+
 @dataclass(frozen=True)
 class Pem:
-    """The blocks of one or more PEM texts: private keys, and certificates in the order in which they stand."""
+    """The blocks of PEM texts, each once: private keys, and certificates in the order in which they stand."""
 
     keys: tuple[str, ...]
     certificates: tuple[str, ...]
@@ -70,7 +74,7 @@ def pem_of(*texts: str) -> Pem:
                 keys.append(match[0])
             elif match["label"] in ("CERTIFICATE", "X509 CERTIFICATE"):
                 certificates.append(match[0])
-    return Pem(tuple(keys), tuple(certificates))
+    return Pem(tuple(dict.fromkeys(keys)), tuple(dict.fromkeys(certificates)))
 
 
 def openssl(*words: str, stdin: str = "") -> Done:
@@ -98,13 +102,13 @@ def read(certificate: str) -> Certificate:
 
 
 def public_key(key: str) -> str:
-    """The public half of a private key (a PEM block). BadCertificate when it is none, or asks for a passphrase."""
+    """The public half of a private key (a PEM block). BadKey when it is none, or asks for a passphrase."""
     if "ENCRYPTED" in key:
-        raise BadCertificate("is encrypted with a passphrase, and no daemon could open it")
+        raise BadKey("is a private key with a passphrase, which no daemon can give")
     said = openssl("pkey", "-pubout", "-passin", "pass:", stdin=key)
     found = _BLOCK.search(said.out)
     if not said.ok or found is None:
-        raise BadCertificate("cannot be read as a private key")
+        raise BadKey("holds a private key that cannot be read")
     return found[0]
 
 
@@ -137,17 +141,17 @@ def judge(pem: Pem, names: Sequence[str], now: float) -> Certificate:
 
 
 def judge_key(keys: Sequence[str], leaf: Certificate) -> None:
-    """BadCertificate unless there is one key, the certificate's."""
+    """BadKey unless there is one key, the certificate's."""
     if len(keys) != 1:
-        raise BadCertificate("comes with more than one private key" if keys else "comes without a private key")
+        raise BadKey("holds more than one private key" if keys else "holds no private key")
     if public_key(keys[0]) != leaf.public_key:
-        raise BadCertificate("does not belong to the private key beside it")
+        raise BadKey("holds the private key of another certificate")
 
 
 def judge_time(leaf: Certificate, now: float) -> None:
     """BadCertificate when it has ended, or not begun."""
     if leaf.ends <= now:
-        raise BadCertificate(f"has expired on {day(leaf.ends)}")
+        raise BadCertificate(f"expired on {day(leaf.ends)}")
     if leaf.begins > now:
         raise BadCertificate(f"is not valid before {day(leaf.begins)}")
 

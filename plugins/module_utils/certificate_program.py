@@ -1,8 +1,8 @@
 """`valija-certificate`, the program on a host through which every certificate goes to the mail services.
 
-The timer runs `renew`, certbot's deploy hook `deliver`, and an administrator either of them, or `show`. Exit code 0:
-the services have a good certificate; 1: something was refused, and the one before is still in place. What it says goes
-to standard error and, unless that is the journal, to the journal as well.
+The timer runs `renew`, and so does certbot when it has renewed; an administrator may `deliver` a certificate by hand,
+or `show` the present one. Exit code 0: done; 1: something was refused, and the certificate before is still in place.
+What it says goes to standard error and, unless that is the journal, to the journal as well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.valija.mailserver.plugins.module_utils import certificate, certificates
+from ansible_collections.valija.mailserver.plugins.module_utils import acme, certificate, certificates
 from ansible_collections.valija.mailserver.plugins.module_utils.certificate import BadCertificate
 from ansible_collections.valija.mailserver.plugins.module_utils.certificate_authority import DAY_SECONDS
 from ansible_collections.valija.mailserver.plugins.module_utils.certificates import Store
@@ -77,10 +77,8 @@ def _renew(store: Store, now: float, *, force: bool) -> bool:
             return False
         _say(f"a new certificate is made: {why}")
         return store.renew(now)
-    if (
-        source == "acme" and certificates.LINEAGE.exists()
-    ):  # certbot renews; what its hook could not deliver is tried again
-        return store.deliver(certificates.lineage(), now)
+    if source == "acme":  # certbot renews; this is its hook, and a daily look after what the hook could not deliver
+        return acme.is_there() and store.deliver(acme.lineage(), now)
     _, leaf = store.current()
     if leaf is not None and leaf.ends < now + certificates.RENEWED_DAYS * DAY_SECONDS:
         _say(f"the certificate ends on {certificate.day(leaf.ends)}, and nothing on this host renews it")

@@ -11,12 +11,13 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils import certificate, files, landing, services
+from ansible_collections.valija.mailserver.plugins.module_utils.acme import Acme, acme_of
 from ansible_collections.valija.mailserver.plugins.module_utils.certificate import BadCertificate, Certificate, Pem
 from ansible_collections.valija.mailserver.plugins.module_utils.certificate_authority import DAY_SECONDS, Authority
 
@@ -25,9 +26,6 @@ LOCK = Path("/run/valija/certificate")
 
 # A certificate of the site's own is made anew this long before its end, and one of files is told of.
 RENEWED_DAYS = 30
-
-# Certbot's name for our certificate.
-LINEAGE = Path("/etc/letsencrypt/live/valija")
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Settings:
     names: tuple[str, ...]
     group: str = "courier"
     daemons: tuple[services.Service, ...] = ()
-    acme: tuple[str, ...] = ()
+    acme: Acme | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ def settings_of(data: dict[str, Any]) -> Settings:
         names=tuple(data["names"]),
         group=data.get("group") or "courier",
         daemons=tuple(services.service_of(entry) for entry in data.get("daemons") or ()),
-        acme=tuple(data.get("acme") or ()),
+        acme=acme_of(data["acme"]) if data.get("acme") else None,
     )
 
 
@@ -192,14 +190,6 @@ def alone(path: Path = LOCK, *, patience_seconds: float = 60) -> Iterator[None]:
         os.close(descriptor)
 
 
-def lineage(folder: Path = LINEAGE) -> Pem:
-    """What certbot has obtained. BadCertificate when it cannot be read."""
-    try:
-        return certificate.pem_of((folder / "privkey.pem").read_text(), (folder / "fullchain.pem").read_text())
-    except OSError as error:
-        raise BadCertificate(f"cannot be read ({error.strerror}: {error.filename})") from error
-
-
 def described(leaf: Certificate | None) -> str:
     """What a person is told of a certificate, a line each; empty for none."""
     if leaf is None:
@@ -208,8 +198,3 @@ def described(leaf: Certificate | None) -> str:
         f"names: {', '.join(leaf.names)}\nissuer: {leaf.issuer}\nserial: {leaf.serial}\n"
         f"valid: {certificate.day(leaf.begins)} to {certificate.day(leaf.ends)}\n"
     )
-
-
-def names_differ(leaf: Certificate, names: Sequence[str]) -> bool:
-    """Whether a certificate is for other names than these."""
-    return set(leaf.names) != set(names)

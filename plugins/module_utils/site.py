@@ -13,6 +13,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils.site_names impor
     domain_problem,
     hostname_problem,
 )
+from ansible_collections.valija.mailserver.plugins.module_utils.site_tls import check_tls
 
 __all__ = ["Finding", "check_site"]
 
@@ -36,6 +37,7 @@ def check_site(values: dict[str, Any]) -> list[Finding]:
         *_check_protocols(values),
         *_check_relayhost(values),
         *_check_message_size(values),
+        *check_tls(values),
         *_check_squirrelmail_source(values),
     ]
 

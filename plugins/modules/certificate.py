@@ -58,6 +58,20 @@ options:
         type: list
         elements: dict
         default: []
+      acme:
+        description: >-
+          For the source V(acme), C(directory), C(challenge), C(email), C(webroot), C(hook) and C(ca); paths are the
+          host's.
+        type: dict
+  issue:
+    description: >-
+      For the source V(acme), have certbot obtain the certificate, when it has none for these names from this CA.
+      Without it a certificate of the site's own takes the place until then.
+    type: bool
+    default: false
+  program:
+    description: Directory on the host for what the program C(valija-certificate) imports; not touched when not set.
+    type: path
   certificate_file:
     description: For the source V(files), the certificate and its chain on the control node.
     type: path
@@ -118,8 +132,8 @@ import os
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.valija.mailserver.plugins.module_utils import lock
-from ansible_collections.valija.mailserver.plugins.module_utils.certificate_call import Call, settle
+from ansible_collections.valija.mailserver.plugins.module_utils import certificates, lock
+from ansible_collections.valija.mailserver.plugins.module_utils.certificate_call import call_of, settle
 from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused
 from ansible_collections.valija.mailserver.plugins.module_utils.request import mask, request_of
 from ansible_collections.valija.mailserver.plugins.module_utils.transaction import configure
@@ -141,7 +155,8 @@ def main() -> None:
         with lock.hold(owner):
             try:
                 result = configure(request, check_mode=module.check_mode)
-                result = settle(Call.of(asked["certificate"]), result, check_mode=module.check_mode)
+                call = call_of(asked["certificate"])
+                result = settle(call, result, certificates.Store(call.settings), check_mode=module.check_mode)
             except Refused:
                 lock.release(owner)  # the host is out of this play
                 raise

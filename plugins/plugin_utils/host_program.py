@@ -1,40 +1,41 @@
-"""Programs that stay on a host and run there without us: parts of the shared library, as files for `configure`."""
+"""Programs that stay on a host and run there without us: parts of the shared library, shipped as one tree."""
 
 from __future__ import annotations
 
 import ast
+import hashlib
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.valija.mailserver.plugins.plugin_utils.archives import packed
+from ansible_collections.valija.mailserver.plugins.plugin_utils.local_files import cache_directory, replace
 
 LIBRARY = Path(__file__).parents[1] / "module_utils"
 PACKAGE = "ansible_collections.valija.mailserver.plugins.module_utils"
 
-# Where the library lies on a host; a program finds it by this path alone.
-ON_HOST = "/usr/local/lib/valija"
+
+def tree(module: str, path: str) -> dict[str, Any]:
+    """The tree at `path` of a host, for `configure`, in which a module of the library finds all that it imports.
+
+    A program puts `path` into sys.path, and must write no bytecode there: the tree is compared as a whole.
+    """
+    files = {f"{PACKAGE.replace('.', '/')}/{name}.py": (LIBRARY / f"{name}.py").read_bytes() for name in needed(module)}
+    content = packed(files)
+    archive = cache_directory() / f"{module}-{hashlib.sha256(content).hexdigest()[:12]}.tar"
+    if not archive.is_file() or archive.read_bytes() != content:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        replace(archive, content)
+    return {"path": path, "archive": str(archive)}
 
 
-def files(program: str) -> list[dict[str, Any]]:
-    """The files that a module of the library needs on a host, itself among them, as they are here."""
-    return [
-        {
-            "path": f"{ON_HOST}/{PACKAGE.replace('.', '/')}/{name}.py",
-            "state": "file",
-            "content": (LIBRARY / f"{name}.py").read_text("utf-8"),
-            "mode": "0644",
-            "keep": False,
-        }
-        for name in needed(program)
-    ]
-
-
-def needed(program: str) -> list[str]:
+def needed(module: str) -> list[str]:
     """The modules of the library that a module of it imports, over as many steps as it takes, and itself."""
-    found: list[str] = []
-    waiting = [program]
+    found: set[str] = set()
+    waiting = [module]
     while waiting:
         name = waiting.pop()
         if name not in found:
-            found.append(name)
+            found.add(name)
             waiting += _imports(LIBRARY / f"{name}.py")
     return sorted(found)
 

@@ -12,7 +12,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible_collections.valija.mailserver.plugins.module_utils import account_rows
 from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, path_name, shown
 from ansible_collections.valija.mailserver.plugins.module_utils.site import check_site
-from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file
+from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file, tls_files
 from ansible_collections.valija.mailserver.plugins.plugin_utils.memory import uncollected
 from ansible_collections.valija.mailserver.plugins.plugin_utils.places import Place, as_written, find, home, place_of
 from ansible_collections.valija.mailserver.plugins.plugin_utils.resolve import (
@@ -88,7 +88,8 @@ def judged(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: Da
     file = _accounts_file(values, task_vars, loader)
     unknown_keys = [finding for finding in by_spec if finding.problem == NOT_KNOWN]
     site = {**with_placeholders(values), account_rows.NAME: file}
-    judged = [*unknown_keys, *file.findings, *check_site(site), *by_spec]
+    tls = tls_files.findings(site, task_vars, loader or DataLoader())
+    judged = [*unknown_keys, *file.findings, *check_site(site), *tls, *by_spec]
     for finding in _first_of_each(judged, primary + derived):
         (primary if finding.path[0] in own else derived).append(finding)
 

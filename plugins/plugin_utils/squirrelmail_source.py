@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils.trees import digest_of_archive
 from ansible_collections.valija.mailserver.plugins.plugin_utils import squirrelmail_tree
+from ansible_collections.valija.mailserver.plugins.plugin_utils.archives import packed
 from ansible_collections.valija.mailserver.plugins.plugin_utils.local_files import cache_directory, replace
 
 _REMEDY = (
@@ -27,10 +28,6 @@ _REMEDY = (
 
 # Seconds that git may take to fetch the source.
 _GIT_TIMEOUT = 300
-
-# Every file of the archive carries this time, so that the same source makes the same archive.
-_MTIME = 946684800
-
 
 # A URL's userinfo (RFC 3986, section 3.2.1), up to the last @ of the authority; a mirror's stands in git's own words.
 _USERINFO = re.compile(r"(?<=://)[^/\s'\"]*@")
@@ -172,26 +169,9 @@ def _kept(path: Path) -> Archive | None:
 
 def _keep(path: Path, files: Mapping[str, bytes], version: str) -> Archive:
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = _packed(files)
+    content = packed(files)
     replace(path, content)
     archive = Archive(path, digest_of_archive(path), version)
     note = {"sha256": hashlib.sha256(content).hexdigest(), "digest": archive.digest, "version": version}
     replace(path.with_suffix(".json"), json.dumps(note, sort_keys=True).encode())
     return archive
-
-
-def _packed(files: Mapping[str, bytes]) -> bytes:
-    """A tar archive that depends on nothing but the files: sorted, one time, root's, 0644 and 0755."""
-    folders = {str(parent) for path in files for parent in PurePosixPath(path).parents if str(parent) != "."}
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path in sorted(folders | set(files)):
-            member = tarfile.TarInfo(path)
-            member.mtime, member.uname, member.gname = _MTIME, "root", "root"
-            if path in folders:
-                member.type, member.mode = tarfile.DIRTYPE, 0o755
-                archive.addfile(member)
-            else:
-                member.mode, member.size = 0o644, len(files[path])
-                archive.addfile(member, io.BytesIO(files[path]))
-    return buffer.getvalue()

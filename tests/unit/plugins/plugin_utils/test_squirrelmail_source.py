@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.valija.mailserver.plugins.plugin_utils import squirrelmail_source
+from ansible_collections.valija.mailserver.plugins.plugin_utils import archives, squirrelmail_source
 from ansible_collections.valija.mailserver.plugins.plugin_utils.squirrelmail_source import SourceError, obtain
 
 from .test_squirrelmail_tree import SOURCE
@@ -67,7 +67,7 @@ def test_a_commit_becomes_an_archive_of_that_commit(repository: tuple[Path, str]
     with tarfile.open(archive.path) as tar:
         login = tar.extractfile("src/login.php")
         assert login is not None and login.read() == SOURCE["src/login.php"]
-        assert {(member.uid, member.gid, member.mtime) for member in tar} == {(0, 0, squirrelmail_source._MTIME)}
+        assert {(member.uid, member.gid, member.mtime) for member in tar} == {(0, 0, archives.MTIME)}
         assert {oct(member.mode) for member in tar} == {"0o644", "0o755"}
         assert tar.getnames() == sorted(tar.getnames())
     assert archive.version == f"1.4.23 [SVN] {commit[:12]}"
