@@ -66,10 +66,11 @@ class Reader:
                 self._more()
         except (TimeoutError, ssl.SSLWantReadError):
             return False
-        else:
-            return True
+        except ConnectionError:
+            self._ended = True
         finally:
             self.sock.settimeout(before)
+        return True
 
     def forget(self) -> bytes:
         """Drop what was not read yet, and tell it."""
