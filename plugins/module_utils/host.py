@@ -56,12 +56,15 @@ def release_of(os_release: Mapping[str, str]) -> str | None:
     return SUPPORTED.get((os_release.get("ID", ""), os_release.get("VERSION_ID", "")))
 
 
-def parse_sockets(text: str, family: int) -> list[tuple[str, int, str]]:
-    """The listening sockets in /proc/net/tcp or tcp6 (proc_pid_net(5)): address, port, inode."""
+def parse_sockets(text: str, family: int, state: str = "0A") -> list[tuple[str, int, str]]:
+    """The listening sockets in /proc/net/tcp or tcp6 (proc_pid_net(5)): address, port, inode.
+
+    Those of UDP have the state 07: bound, and connected to nobody.
+    """
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
-        if len(fields) < 10 or fields[3] != "0A":
+        if len(fields) < 10 or fields[3] != state:
             continue
         address, port = fields[1].split(":")
         words = [bytes.fromhex(address[at : at + 8])[::-1] for at in range(0, len(address), 8)]

@@ -48,6 +48,12 @@ def _text(path: Path) -> str:
         return ""
 
 
+def memory_mib(meminfo: str) -> int:
+    """The host's memory in whole MiB, from /proc/meminfo (proc_meminfo(5), MemTotal); 0 when it is not told."""
+    total = re.search(r"^MemTotal:\s+(\d+) kB$", meminfo, re.MULTILINE)
+    return int(total[1]) // 1024 if total else 0
+
+
 def _holders() -> tuple[dict[str, int], list[str]]:
     """Socket inode to the lowest number of the processes that hold it (the parent of a forking server).
 
@@ -68,10 +74,11 @@ def _holders() -> tuple[dict[str, int], list[str]]:
     return holders, sorted(hidden)
 
 
-def listeners() -> tuple[list[Listener], list[str]]:
-    """Every listening TCP socket with the program that holds it, and the programs that may not be looked at."""
-    sockets = parse_sockets(_text(_PROC / "net/tcp"), socket.AF_INET)
-    sockets += parse_sockets(_text(_PROC / "net/tcp6"), socket.AF_INET6)
+def listeners(protocol: str = "tcp") -> tuple[list[Listener], list[str]]:
+    """Every listening socket of `tcp` or `udp` with its program, and the programs that may not be looked at."""
+    state = {"tcp": "0A", "udp": "07"}[protocol]
+    sockets = parse_sockets(_text(_PROC / "net" / protocol), socket.AF_INET, state)
+    sockets += parse_sockets(_text(_PROC / "net" / f"{protocol}6"), socket.AF_INET6, state)
     holders, hidden = _holders()
     found = []
     for address, port, inode in sockets:
@@ -97,5 +104,6 @@ def survey() -> dict[str, Any]:
         "hostname": hostname,
         "hostname_resolves": run(["getent", "hosts", hostname], timeout_seconds=30).ok,
         "provisioned": _OWNED.is_dir(),
+        "memory_mib": memory_mib(_text(_PROC / "meminfo")),
         "addresses": local_addresses(_text(_PROC / "net/fib_trie"), _text(_PROC / "net/if_inet6")),
     }

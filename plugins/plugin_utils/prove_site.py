@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-ROLES = ("mail", "accounts", "tls", "postfix", "courier", "apache", "squirrelmail", "roundcube")
+ROLES = ("mail", "accounts", "tls", "postfix", "courier", "apache", "squirrelmail", "roundcube", "fail2ban", "firewall")
 
 # Of these, the one that mail_webmail names.
 WEBMAILS = ("squirrelmail", "roundcube")

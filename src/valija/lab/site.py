@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from valija.lab import peer, ssh
-from valija.lab.addresses import Slot
+from valija.lab.addresses import GATEWAY, PEER, Slot
 from valija.lab.state import Host, Place, Record
 from valija.skeleton import SiteHost, write_site
 
@@ -21,7 +21,7 @@ def write(place: Place, record: Record, slot: Slot, hosts: Sequence[Host]) -> No
         "postmaster": next(iter(record.passwords)),
         "profile": record.profile,
         "settings": {**record.settings, "prove_peer_relay_password": record.relay_password},
-        "extra_group_vars": {"prove_peer": peer.described(slot)} if record.peer else {},
+        "extra_group_vars": {**_bans(slot), **({"prove_peer": peer.described(slot)} if record.peer else {})},
     }
     accounts = [{"name": name, "password": password} for name, password in record.passwords.items()]
     members = {
@@ -42,3 +42,9 @@ def write(place: Place, record: Record, slot: Slot, hosts: Sequence[Host]) -> No
     )
     record.site_digest = digest
     place.write(record)
+
+
+def _bans(slot: Slot) -> dict[str, Any]:
+    """Nobody shuts the control node and the peer out of a lab; its strangers, all in one /64, are banned one by one."""
+    known = [family(offset) for offset in (GATEWAY, PEER) for family in (slot.ipv4, slot.ipv6)]
+    return {"fail2ban_ignore": known, "fail2ban_ipv6_prefix": 128}
