@@ -6,13 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.valija.mailserver.plugins.module_utils import (
-    aliases,
-    courier,
-    header,
-    postfix,
-    sender_logins,
-)
+from ansible_collections.valija.mailserver.plugins.module_utils import courier, header, postfix
 
 
 def _said(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,9 +31,5 @@ class FilterModule:
             "main_cf": _said(postfix.render_main_cf),
             "master_cf": _said(postfix.render_master_cf),
             "lookup_table": _said(postfix.render_table),
-            "aliases": _said(aliases.render_aliases),
-            "local_aliases": aliases.local_aliases,
-            "address_aliases": aliases.address_aliases,
-            "sender_logins": sender_logins.sender_logins,
             "courier_rc": _said(courier.render_rc),
         }

@@ -1,4 +1,4 @@
-"""Where aliases lead: rules about `mail_aliases`, the accounts' aliases and `mail_postmaster` together."""
+"""Where aliases lead: rules about `mail_aliases` and its file, the accounts' aliases and `mail_postmaster` together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.valija.mailserver.plugins.module_utils.alias_rows import NAME, AliasRows
 from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, not_text
 from ansible_collections.valija.mailserver.plugins.module_utils.site_accounts import account_list
 from ansible_collections.valija.mailserver.plugins.module_utils.site_names import (
@@ -33,7 +34,8 @@ class _Names:
 
     accounts: dict[str, str]  # name -> state
     aliases: dict[str, _Alias]  # "name" or "name@domain"
-    domains: tuple[str, ...]
+    main_domain: str  # empty: not known
+    domains: frozenset[str]  # all of them
 
     def follow(self, target: str) -> str | None:
         """The alias that a target means; None when it is an account, elsewhere or nowhere."""
@@ -81,15 +83,19 @@ def _collect(values: dict[str, Any], findings: list[Finding]) -> _Names:
         if isinstance(account.get("name"), str)
     }
     further = values.get("mail_domains")
-    domains = tuple(
+    domains = [
         domain
         for domain in [values.get("mail_domain"), *(further if isinstance(further, list) else [])]
         if isinstance(domain, str) and domain
-    )
-    names = _Names(accounts, {}, domains)
+    ]
+    names = _Names(accounts, {}, domains[0] if domains else "", frozenset(domains))
     table = values.get("mail_aliases")
     for name, targets in (table if isinstance(table, dict) else {}).items():
         _add(names, findings, ("mail_aliases", name), name, _targets(("mail_aliases", name), targets, findings))
+    file = values.get(NAME)
+    for row in file.rows if isinstance(file, AliasRows) else ():
+        here: Steps = (NAME, row.line, row.name)
+        _add(names, findings, here, row.name, tuple((here, target) for target in row.targets))
     for account_path, account in account_list(values):
         if not isinstance(account.get("name"), str) or account.get("state") == "absent":
             continue
@@ -99,7 +105,7 @@ def _collect(values: dict[str, Any], findings: list[Finding]) -> _Names:
             _add(names, findings, path, alias, ((path, account["name"]),))
     postmaster = values.get("mail_postmaster")
     if isinstance(postmaster, str) and postmaster:
-        here: Steps = ("mail_postmaster",)
+        here = ("mail_postmaster",)
         names.aliases.setdefault("postmaster", _Alias(here, ((here, postmaster),)))
         for role in ROLE_ADDRESSES:
             if role not in accounts:
@@ -123,13 +129,13 @@ def _add(
     elif at and names.domains and domain not in names.domains:
         remedy = "Add the domain to mail_domains, or write the name without it."
         findings.append(Finding(path, text, "is an alias of a domain that is not served here", remedy))
-    elif local in names.accounts and domain in ("", *names.domains[:1]):
+    elif local in names.accounts and domain in ("", names.main_domain):
         remedy = "Its mail would no longer reach the account: give the alias another name."
         findings.append(Finding(path, text, "is the name of an account", remedy))
     elif local == "postmaster":
         findings.append(Finding(path, text, "is read by mail_postmaster", "Name the reader in mail_postmaster."))
     elif text in names.aliases:
-        remedy = "Give it all its targets in one place, in mail_aliases."
+        remedy = "Give it all its targets in one place."
         findings.append(Finding(path, text, "is there twice", remedy))
     else:
         names.aliases[text] = _Alias(path, targets)

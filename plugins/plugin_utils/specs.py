@@ -9,10 +9,10 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.parameters import remove_values
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.valija.mailserver.plugins.module_utils import account_rows
+from ansible_collections.valija.mailserver.plugins.module_utils import account_rows, alias_rows
 from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, path_name, shown
 from ansible_collections.valija.mailserver.plugins.module_utils.site import check_site
-from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file, tls_files
+from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file, aliases_file, tls_files
 from ansible_collections.valija.mailserver.plugins.plugin_utils.memory import uncollected
 from ansible_collections.valija.mailserver.plugins.plugin_utils.places import Place, as_written, find, home, place_of
 from ansible_collections.valija.mailserver.plugins.plugin_utils.resolve import (
@@ -60,6 +60,7 @@ class Judged:
     findings: list[str]
     values: dict[str, Any]
     accounts: account_rows.AccountRows
+    aliases: alias_rows.AliasRows
 
 
 def findings(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: DataLoader | None = None) -> list[str]:
@@ -85,11 +86,12 @@ def judged(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: Da
     by_spec = [
         finding for name in values if name in own for finding in check_value((name,), values[name], options[name])
     ]
-    file = _accounts_file(values, task_vars, loader)
+    accounts = accounts_file.load(_text(values, account_rows.NAME), task_vars, loader or DataLoader())
+    aliases = aliases_file.load(_text(values, alias_rows.NAME), task_vars, loader or DataLoader())
     unknown_keys = [finding for finding in by_spec if finding.problem == NOT_KNOWN]
-    site = {**with_placeholders(values), account_rows.NAME: file}
+    site = {**with_placeholders(values), account_rows.NAME: accounts, alias_rows.NAME: aliases}
     tls = tls_files.findings(site, task_vars, loader or DataLoader())
-    judged = [*unknown_keys, *file.findings, *check_site(site), *tls, *by_spec]
+    judged = [*unknown_keys, *accounts.findings, *aliases.findings, *check_site(site), *tls, *by_spec]
     for finding in _first_of_each(judged, primary + derived):
         (primary if finding.path[0] in own else derived).append(finding)
 
@@ -97,15 +99,13 @@ def judged(roles: list[str], task_vars: dict[str, Any], templar: Any, loader: Da
     lines = [text for _, text in sorted(_line(finding, values, task_vars, options) for finding in told)]
     if len(lines) > SHOWN_FINDINGS:
         lines[SHOWN_FINDINGS:] = [f"... and {len(lines) - SHOWN_FINDINGS} findings more."]
-    return Judged(lines, values, file)
+    return Judged(lines, values, accounts, aliases)
 
 
-def _accounts_file(
-    values: dict[str, Any], task_vars: dict[str, Any], loader: DataLoader | None
-) -> account_rows.AccountRows:
-    """The content of the accounts file, as far as one is named."""
-    name = values.get(account_rows.NAME)
-    return accounts_file.load(name if isinstance(name, str) else "", task_vars, loader or DataLoader())
+def _text(values: dict[str, Any], name: str) -> str:
+    """A value that is a text, else an empty one."""
+    value = values.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _resolve_all(
@@ -192,7 +192,7 @@ def _line(
 ) -> tuple[tuple[str, int], str]:
     """The finding as it is told, with what sorts it by file and line."""
     name = str(finding.path[0])
-    if name == account_rows.NAME and len(finding.path) > 1:
+    if name in (account_rows.NAME, alias_rows.NAME) and len(finding.path) > 1:
         return _row_line(finding, values, task_vars)
     resolved = len(finding.path) > 1 and name in values and values[name] is not UNRESOLVED
     where = find(finding.path, {**task_vars, name: values[name]} if resolved else task_vars)
@@ -207,9 +207,9 @@ def _line(
 
 
 def _row_line(finding: Finding, values: dict[str, Any], task_vars: dict[str, Any]) -> tuple[tuple[str, int], str]:
-    """A finding about a line of the accounts file, `FILE:LINE: KEY: problem: VALUE. Remedy.`"""
+    """A finding about a line of the accounts file or the aliases file, `FILE:LINE: KEY: problem: VALUE. Remedy.`"""
     line, key = int(finding.path[1]), path_name(finding.path[2:])
-    where = Place(accounts_file.path_of(values[account_rows.NAME], task_vars), line)
+    where = Place(accounts_file.path_of(values[str(finding.path[0])], task_vars), line)
     value = "" if finding.value is None else f": {shown(finding.value)}"
     text = f"{key or 'the line'}{':' if key else ''} {finding.problem}{value}. {finding.remedy}"
     return (str(where.file), line), f"{where}: {text}"
