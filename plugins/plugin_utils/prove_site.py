@@ -15,13 +15,19 @@ ROLES = ("mail", "accounts", "tls", "postfix", "courier", "apache", "squirrelmai
 # Of these, the one that mail_webmail names.
 WEBMAILS = ("squirrelmail", "roundcube")
 
-# The probe accounts of one run share a mark, so that two runs at once do not touch each other's.
+# The probe accounts of one run share a mark, so that two runs at once do not touch each other's. The first three talk
+# in most checks; the others have the passwords that clients and servers have got wrong before (RFC 8265 section 4).
 PROBES = ("valija-probe-{}", "valija-probe-{}-2", "valija-probe-{}-3")
+SPECIAL_PROBES = {
+    "valija-probe-{}-4": """ !"#$%&'()*+,-./:;<=>?@[\\]^_`{{|}}~ {} """,
+    "valija-probe-{}-5": "contraseña de la señora Núñez: 5 €, {}",
+    "valija-probe-{}-6": "{:x>255}",
+}
 
 # Probe accounts of a run that was killed are taken away by the next one that begins so long afterwards.
 OLD_SECONDS = 6 * 3600
 
-_PROBE = re.compile(r"valija-probe(-[0-9a-f]{6})?(-[23])?")
+_PROBE = re.compile(r"valija-probe(-[0-9a-f]{6})?(-[2-6])?")
 
 # Printed by one shell command on the host, see `read_survey`.
 SURVEY_COMMAND = (
@@ -51,10 +57,17 @@ def old_probes(output: str) -> list[str]:
 
 
 def probe_accounts(domain: str) -> list[dict[str, str]]:
-    """The accounts of the checks, each with a fresh password: two to write to, and one that never gets mail."""
+    """The accounts of the checks, each with a fresh password: three common ones, then the special."""
     mark = secrets.token_hex(3)
-    names = [pattern.format(mark) for pattern in PROBES]
-    return [{"name": name, "password": secrets.token_urlsafe(18), "address": f"{name}@{domain}"} for name in names]
+    passwords = {**dict.fromkeys(PROBES, "{}"), **SPECIAL_PROBES}
+    return [
+        {
+            "name": name.format(mark),
+            "password": password.format(secrets.token_urlsafe(18)),
+            "address": f"{name.format(mark)}@{domain}",
+        }
+        for name, password in passwords.items()
+    ]
 
 
 def account_names(*lists: Iterable[Mapping[str, Any]]) -> list[str]:

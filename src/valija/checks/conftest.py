@@ -34,8 +34,8 @@ from valija.probes.webmail import SquirrelMail
 # How the names of probe accounts begin, in each run.
 PROBE_ACCOUNT = "valija-probe"
 
-# Where ordinary mail comes from when there is no peer. A server asks DNS whether a sender's domain exists; of an address
-# literal there is nothing to ask (RFC 5321 section 4.1.3), and this address is nobody's (RFC 5737).
+# Where ordinary mail comes from when there is no peer. A server asks DNS whether a sender's domain exists; of an
+# address literal there is nothing to ask (RFC 5321 section 4.1.3), and this address is nobody's (RFC 5737).
 SENDER_DOMAIN = "[192.0.2.1]"
 
 

@@ -55,6 +55,7 @@ BEHAVIOURS = (
     N_("Login"),
     N_("Mailboxes"),
     N_("Outbound"),
+    N_("Passwords"),
     N_("Relay"),
     N_("Session"),
     N_("Smuggling"),

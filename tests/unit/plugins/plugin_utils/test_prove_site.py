@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import string
 from typing import Any
 
 import pytest
+from ansible_collections.valija.mailserver.plugins.module_utils.account import PASSWORD_BYTES
 from ansible_collections.valija.mailserver.plugins.plugin_utils import prove_site
 
 SURVEY = """release debian-13
@@ -62,14 +64,22 @@ def test_secrets_stay_on_the_control_node() -> None:
 def test_probe_accounts_have_fresh_passwords() -> None:
     first, second = prove_site.probe_accounts("example.test"), prove_site.probe_accounts("example.test")
     assert [one["address"] for one in first] == [f"{one['name']}@example.test" for one in first]
-    assert len({one["password"] for one in (*first, *second)}) == 6
+    assert len({one["password"] for one in (*first, *second)}) == 12
+
+
+def test_some_probe_accounts_have_passwords_of_every_special_kind() -> None:
+    passwords = [one["password"] for one in prove_site.probe_accounts("example.test")]
+    assert all(re.fullmatch(r"[\w-]+", password) for password in passwords[:3])
+    assert set(passwords[3]) >= {*string.punctuation} and passwords[3] != passwords[3].strip()
+    assert not passwords[4].isascii()
+    assert len(passwords[5]) == PASSWORD_BYTES
 
 
 def test_two_runs_at_once_have_accounts_of_their_own() -> None:
     first, second = prove_site.probe_accounts("example.test"), prove_site.probe_accounts("example.test")
     names = [one["name"] for one in (*first, *second)]
-    assert len(set(names)) == 6
-    assert all(re.fullmatch(r"valija-probe-[0-9a-f]{6}(-[23])?", name) for name in names)
+    assert len(set(names)) == 12
+    assert all(re.fullmatch(r"valija-probe-[0-9a-f]{6}(-[2-6])?", name) for name in names)
 
 
 def test_what_a_killed_run_left_is_taken_away_once_it_is_old() -> None:
