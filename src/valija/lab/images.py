@@ -36,7 +36,7 @@ from valija.messages import _
 
 REPOSITORY = "valija-lab"
 BUILDER = "valija-build-"
-PEER_PACKAGES = ("knot", "python3-aiosmtpd")
+PEER_PACKAGES = ("knot", "pebble", "python3-aiosmtpd")
 CONTENT_LABEL = "org.valija.content"
 BUILD_SECONDS = 1800
 APT_CACHE = "/var/cache/valija-apt"

@@ -1,6 +1,7 @@
 """The peer: the rest of the Internet as the lab's hosts see it.
 
-A container with the lab's DNS (knot), a sink for all mail to elsewhere, and many source addresses to play strangers.
+A container with the lab's DNS (knot), a sink for all mail to elsewhere, an ACME CA (pebble), and many source addresses
+to play strangers.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any
 from valija.lab import hosts
 from valija.lab.addresses import MX1, MX2, PEER, STRANGERS, Slot
 from valija.lab.hosts import File, Wanted
-from valija.lab.peer import authority
-from valija.lab.peer.zones import ODD, knot_configuration, zones
+from valija.lab.peer import acme, authority
+from valija.lab.peer.zones import NAME_SERVER, ODD, knot_configuration, zones
 from valija.lab.state import Host, Place
 
 API_PORT = 8025
@@ -42,7 +43,7 @@ def make_certificates(place: Place, slot: Slot) -> None:
     """Have the lab's own CA, and the peer's certificate."""
     authority.ensure(
         place.directory / "peer",
-        [name for name, _ in SINKS],
+        [*(name for name, _ in SINKS), NAME_SERVER],
         [family(offset) for _, offset in SINKS for family in (slot.ipv4, slot.ipv6)],
     )
 
@@ -59,7 +60,7 @@ def start(place: Place, slot: Slot, mail_hosts: Sequence[Host], password: str, i
         place,
         Wanted(
             container=container(place),
-            hostname="ns.client.test",
+            hostname=NAME_SERVER,
             image=image,
             release=RELEASE,
             ipv4=slot.ipv4(PEER),
@@ -69,9 +70,9 @@ def start(place: Place, slot: Slot, mail_hosts: Sequence[Host], password: str, i
     )
     hosts.run(
         container(place),
-        "chown -R knot:knot /srv/peer/zones; systemctl daemon-reload; systemctl enable -q valija-sink; "
+        "chown -R knot:knot /srv/peer/zones; systemctl daemon-reload; systemctl enable -q valija-sink valija-acme; "
         # knot looks at its zones again; the sink keeps what it took, so it is left alone while it runs.
-        "systemctl restart knot; systemctl start valija-sink",
+        "systemctl restart knot; systemctl start valija-sink valija-acme",
     )
     hosts.run(container(place), ZONES_ARE_LOADED)
     hosts.wait_for_greeting(slot.ipv4(PEER), API_PORT, b"")
@@ -91,6 +92,7 @@ def files(place: Place, slot: Slot, mail_hosts: Sequence[Host], password: str) -
         "/srv/peer/sink.json": File(json.dumps(sink_configuration(slot, password), indent=2).encode(), 0o600),
         "/srv/peer/peer.pem": File((secrets / "peer.pem").read_bytes()),
         "/srv/peer/peer.key": File((secrets / "peer.key").read_bytes(), 0o600),
+        **acme.files(slot),
         "/etc/systemd/system/valija-sink.service": File((ours / "valija-sink.service").read_bytes()),
     }
 

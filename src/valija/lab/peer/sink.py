@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
@@ -91,7 +91,7 @@ def authenticator(logins: dict[str, str]) -> Any:
 
 
 class Api:
-    """HTTP/1.1 for the checks: GET and DELETE /messages, and CONNECT through a source address of ours."""
+    """HTTP/1.1 for the checks: GET, DELETE /messages; PUT, DELETE /records; CONNECT through an address of ours."""
 
     def __init__(self, messages: Messages, sources: list[str], targets: list[str]) -> None:
         self.messages, self.sources = messages, sources
@@ -110,8 +110,12 @@ class Api:
             elif urlsplit(target).path == "/messages" and method == "DELETE":
                 self.messages.kept.clear()
                 await answer(writer, "200 OK", [])
+            elif urlsplit(target).path == "/records" and method in ("PUT", "DELETE"):
+                await set_record(method, **dict(parse_qsl(urlsplit(target).query)))
+                await answer(writer, "200 OK", [])
             else:
-                await answer(writer, "404 Not Found", {"error": "GET or DELETE /messages, or CONNECT host:port"})
+                known = "GET or DELETE /messages, PUT or DELETE /records, or CONNECT host:port"
+                await answer(writer, "404 Not Found", {"error": known})
         except ValueError as error:
             await answer(writer, "400 Bad Request", {"error": str(error)})
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -139,6 +143,22 @@ class Api:
         writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
         await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
         far_writer.close()
+
+
+async def set_record(method: str, zone: str = "", owner: str = "", kind: str = "TXT", data: str = "") -> None:
+    """Put one record into a zone of the lab's DNS, or take it out; it is gone when the peer starts anew.
+
+    Raises ValueError with knot's words.
+    """
+    change = ["zone-set", zone, owner, "60", kind, data] if method == "PUT" else ["zone-unset", zone, owner, kind, data]
+    for words in (["-b", "zone-begin", zone], change, ["-b", "zone-commit", zone]):
+        ended = await asyncio.create_subprocess_exec(
+            "knotc", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        said, _ = await ended.communicate()
+        if ended.returncode:
+            await (await asyncio.create_subprocess_exec("knotc", "zone-abort", zone)).wait()
+            raise ValueError(f"{owner} in {zone}: {said.decode(errors='replace').strip()}")
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
