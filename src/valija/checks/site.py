@@ -47,12 +47,16 @@ class Tls:
 
 @dataclass(frozen=True)
 class PeerBlock:
-    """The rest of the Internet, as the lab plays it."""
+    """The rest of the Internet, as the lab plays it.
+
+    `block_list` holds its `zone`, and by protocol the strangers that it has `listed`, or has an error for (`disputed`).
+    """
 
     addresses: dict[str, str]
     api: str
     domains: dict[str, str]
     strangers: dict[str, list[str]]
+    block_list: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def from_mapping(data: dict[str, Any]) -> Site:
             peer["api"],
             dict(peer.get("domains", {})),
             dict(peer.get("strangers", {})),
+            dict(peer.get("block_list", {})),
         )
         if peer
         else None,

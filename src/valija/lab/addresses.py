@@ -13,6 +13,8 @@ SLOTS = range(4)
 GATEWAY, PEER, MX1, MX2, DEAD = 1, 2, 3, 4, 5
 HOSTS = range(10, 20)
 STRANGERS = range(20, 60)
+# Strangers too, and no ordinary ones: one that the lab's block list names, and one for which that list has an error.
+LISTED, DISPUTED = 60, 61
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from valija.lab import peer, ssh
 from valija.lab.addresses import GATEWAY, PEER, Slot
+from valija.lab.peer.zones import BLOCK_LIST
 from valija.lab.state import Host, Place, Record
 from valija.skeleton import SiteHost, write_site
 
@@ -21,7 +22,7 @@ def write(place: Place, record: Record, slot: Slot, hosts: Sequence[Host]) -> No
         "postmaster": next(iter(record.passwords)),
         "profile": record.profile,
         "settings": {**record.settings, "prove_peer_relay_password": record.relay_password},
-        "extra_group_vars": {**_bans(slot), **({"prove_peer": peer.described(slot)} if record.peer else {})},
+        "extra_group_vars": {**_bans(slot), **(_peer(slot) if record.peer else {})},
     }
     accounts = [{"name": name, "password": password} for name, password in record.passwords.items()]
     members = {
@@ -42,6 +43,11 @@ def write(place: Place, record: Record, slot: Slot, hosts: Sequence[Host]) -> No
     )
     record.site_digest = digest
     place.write(record)
+
+
+def _peer(slot: Slot) -> dict[str, Any]:
+    """Where the peer is, and the block list that it serves; `valija lab up --set mail_dnsbl_sites=[]` does without."""
+    return {"prove_peer": peer.described(slot), "mail_dnsbl_sites": [BLOCK_LIST]}
 
 
 def _bans(slot: Slot) -> dict[str, Any]:

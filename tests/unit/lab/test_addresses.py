@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 
 from valija.errors import ValijaError
-from valija.lab.addresses import DEAD, GATEWAY, HOSTS, MX1, MX2, PEER, SLOTS, STRANGERS, Slot
+from valija.lab.addresses import DEAD, DISPUTED, GATEWAY, HOSTS, LISTED, MX1, MX2, PEER, SLOTS, STRANGERS, Slot
 from valija.lab.network import free_slots, slot_of
 
 
@@ -18,7 +18,7 @@ def test_every_address_of_a_slot_is_in_its_networks_and_in_the_documentation_ran
     network4, network6 = ipaddress.IPv4Network(slot.subnet4), ipaddress.IPv6Network(slot.subnet6)
     assert network4.subnet_of(ipaddress.IPv4Network("198.51.100.0/24"))
     assert network6.subnet_of(ipaddress.IPv6Network("2001:db8:198:51::/64"))
-    for offset in (GATEWAY, PEER, MX1, MX2, DEAD, *HOSTS, *STRANGERS):
+    for offset in (GATEWAY, PEER, MX1, MX2, DEAD, *HOSTS, *STRANGERS, LISTED, DISPUTED):
         assert ipaddress.ip_address(slot.ipv4(offset)) in set(network4.hosts())
         assert ipaddress.ip_address(slot.ipv6(offset)) in network6
 

@@ -6,8 +6,8 @@ import dns.reversename
 import dns.zone
 import pytest
 
-from valija.lab.addresses import SLOTS, STRANGERS, Slot
-from valija.lab.peer.zones import ODD, Zone, knot_configuration, stranger, zones
+from valija.lab.addresses import DISPUTED, LISTED, SLOTS, STRANGERS, Slot
+from valija.lab.peer.zones import BLOCK_LIST, ODD, Zone, knot_configuration, stranger, zones
 from valija.lab.state import Place, Record, hosts_of
 
 
@@ -38,7 +38,7 @@ def test_every_zone_is_a_master_file_with_its_start_of_authority(number: int) ->
 def test_every_address_has_a_name_that_leads_back_to_it(number: int) -> None:
     found = served(number)
     for zone in found:
-        if zone.name.endswith(".test") and zone.name != ODD:
+        if zone.name.endswith(".test") and zone.name not in (ODD, BLOCK_LIST):
             for owner, kind, address in zone.records:
                 if kind in ("A", "AAAA"):
                     pointer = str(dns.reversename.from_address(address)).rstrip(".")
@@ -72,3 +72,15 @@ def test_the_server_answers_for_each_zone_and_asks_the_engine_for_the_rest() -> 
     text = knot_configuration(Slot(0), served())
     assert all(f"domain: {zone.name}\n" in text for zone in served())
     assert "global-module: mod-dnsproxy/elsewhere" in text
+
+
+@pytest.mark.parametrize("number", SLOTS)
+def test_the_block_list_names_one_stranger_and_has_an_error_for_another(number: int) -> None:
+    found, slot = served(number), Slot(number)
+    for offset, answer in ((LISTED, "127.0.0.2"), (DISPUTED, "127.255.255.254")):
+        for address in (slot.ipv4(offset), slot.ipv6(offset)):
+            pointer = str(dns.reversename.from_address(address))
+            labels = pointer.replace(".in-addr.arpa.", "").replace(".ip6.arpa.", "")
+            assert lookup(found, f"{labels}.{BLOCK_LIST}", "A") == [answer]
+    assert lookup(found, f"2.0.0.127.{BLOCK_LIST}", "A") == ["127.0.0.2"]
+    assert lookup(found, f"1.0.0.127.{BLOCK_LIST}", "A") == []

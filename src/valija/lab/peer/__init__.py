@@ -12,10 +12,10 @@ from importlib import resources
 from typing import Any
 
 from valija.lab import hosts
-from valija.lab.addresses import MX1, MX2, PEER, STRANGERS, Slot
+from valija.lab.addresses import DISPUTED, LISTED, MX1, MX2, PEER, STRANGERS, Slot
 from valija.lab.hosts import File, Wanted
 from valija.lab.peer import acme, authority
-from valija.lab.peer.zones import NAME_SERVER, ODD, knot_configuration, zones
+from valija.lab.peer.zones import BLOCK_LIST, NAME_SERVER, ODD, knot_configuration, zones
 from valija.lab.state import Host, Place
 
 API_PORT = 8025
@@ -102,7 +102,7 @@ def address_commands(slot: Slot) -> str:
 
     The IPv6 ones are deprecated from the start, so that none is chosen as a source unless it is asked for.
     """
-    offsets = [offset for _, offset in SINKS] + list(STRANGERS)
+    offsets = [offset for _, offset in SINKS] + [*STRANGERS, LISTED, DISPUTED]
     return "".join(
         f"address replace {slot.ipv4(offset)}/26 dev eth0\n"
         f"address replace {slot.ipv6(offset)}/80 dev eth0 nodad preferred_lft 0\n"
@@ -121,7 +121,7 @@ def sink_configuration(slot: Slot, password: str) -> dict[str, Any]:
     return {
         "listen": listen,
         "api": {"address": slot.ipv4(PEER), "port": API_PORT},
-        "sources": strangers(slot)["ipv4"] + strangers(slot)["ipv6"],
+        "sources": [family(offset) for offset in (*STRANGERS, LISTED, DISPUTED) for family in (slot.ipv4, slot.ipv6)],
         "targets": [slot.subnet4, slot.subnet6],
         "login": {RELAY_USER: password},
         "certificate": "/srv/peer/peer.pem",
@@ -145,4 +145,9 @@ def described(slot: Slot) -> dict[str, Any]:
         "api": f"http://{slot.ipv4(PEER)}:{API_PORT}",
         "domains": {"remote": "remote.test", "fallback": "fallback.test", "odd": ODD},
         "strangers": strangers(slot),
+        "block_list": {
+            "zone": BLOCK_LIST,
+            "listed": {"ipv4": slot.ipv4(LISTED), "ipv6": slot.ipv6(LISTED)},
+            "disputed": {"ipv4": slot.ipv4(DISPUTED), "ipv6": slot.ipv6(DISPUTED)},
+        },
     }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from valija.lab.addresses import DEAD, GATEWAY, MX1, MX2, PEER, STRANGERS, Slot
+from valija.lab.addresses import DEAD, DISPUTED, GATEWAY, LISTED, MX1, MX2, PEER, STRANGERS, Slot
 from valija.lab.state import Host
 
 REVERSE4 = "100.51.198.in-addr.arpa"
@@ -30,6 +30,11 @@ ODD_RECORDS = (
     *((f"many.{ODD}", "MX", f"{number} mx1.remote.test.") for number in range(100)),
     *((f"many.{ODD}", "MX", f"{number} mx2.remote.test.") for number in range(100)),
 )
+
+# A DNS block list (RFC 5782): 127.0.0.2 names who sends spam; 127.255.255.254 is how lists tell that they do not answer
+# whoever asks through a public resolver, and names nobody.
+BLOCK_LIST = "bl.test"
+BLOCK_LIST_ANSWERS = {LISTED: "127.0.0.2", DISPUTED: "127.255.255.254"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def zones(slot: Slot, hosts: Sequence[Host]) -> list[Zone]:
         "mx1.remote.test": MX1,
         "mx2.remote.test": MX2,
         "dead.fallback.test": DEAD,
-        **{stranger(offset): offset for offset in STRANGERS},
+        **{stranger(offset): offset for offset in (*STRANGERS, *BLOCK_LIST_ANSWERS)},
     }
     addresses = [(name, slot.ipv4(offset), slot.ipv6(offset)) for name, offset in named.items()]
     addresses += [(host.hostname, host.ipv4, host.ipv6) for host in hosts]
@@ -78,7 +83,17 @@ def zones(slot: Slot, hosts: Sequence[Host]) -> list[Zone]:
         for address in both
     ]
     reverse = [Zone(name, tuple(each for each in pointers if _within(each[0], name))) for name in (REVERSE4, REVERSE6)]
-    return [*forward, Zone(ODD, ODD_RECORDS), *reverse]
+    return [*forward, Zone(ODD, ODD_RECORDS), Zone(BLOCK_LIST, tuple(_block_list(slot))), *reverse]
+
+
+def _block_list(slot: Slot) -> Iterator[tuple[str, str, str]]:
+    """The list's lines, and the one by which a list is tried (RFC 5782, section 5)."""
+    yield f"2.0.0.127.{BLOCK_LIST}", "A", "127.0.0.2"
+    for offset, answer in BLOCK_LIST_ANSWERS.items():
+        for address in (slot.ipv4(offset), slot.ipv6(offset)):
+            labels = ipaddress.ip_address(address).reverse_pointer.rpartition(".")[0].rpartition(".")[0]
+            yield f"{labels}.{BLOCK_LIST}", "A", answer
+            yield f"{labels}.{BLOCK_LIST}", "TXT", f'"{address} is in the list of the lab"'
 
 
 def stranger(offset: int) -> str:
