@@ -108,6 +108,7 @@ class ActionModule(ActionBase):
             "distribution": survey["os_release"]["ID"],
             "version": survey["os_release"]["VERSION_ID"],
             "addresses": survey["addresses"],
+            "memory_mib": survey["memory_mib"],
             "prepared": list(dict.fromkeys([*covered, *roles])),
             "run": lock_owner()["id"],
         }
