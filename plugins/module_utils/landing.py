@@ -44,7 +44,8 @@ def land(change: Change) -> None:
         raise Blocked(f"{wanted.path}: there is no user {wanted.owner} or no group {wanted.group} on the host.")
     if wanted.state == "directory":
         if actual.kind == "absent":
-            Path(wanted.path).mkdir(0o700)
+            # What landed before may have needed this folder already: it has root's ownership and 0755 until now.
+            Path(wanted.path).mkdir(0o700, exist_ok=True)
         _own(wanted.path, uid, gid, wanted.mode)
     elif {"content", "state"} & set(change.differs):
         write_file(wanted.path, wanted.content, uid, gid, wanted.mode)

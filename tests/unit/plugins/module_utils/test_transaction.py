@@ -35,6 +35,8 @@ class Host:
             {"path": f"{etc}/{edition}/deep", "state": "directory", "mode": "0750", **ME},
             {"path": f"{etc}/current", "state": "link", "target": edition},
             {"path": f"{etc}/obsolete", "state": "absent"},
+            # The folder that the tree below comes to, which lands before the files.
+            {"path": f"{self.root}/share", "state": "directory", "mode": "0750", **ME},
             {"path": f"{self.root}/share/app/config.php", "content": f"{edition};\n", **ME},
         ]
         archive, digest = self.archive(edition)
