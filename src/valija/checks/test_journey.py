@@ -19,7 +19,7 @@ from valija.checks.marks import check
 from valija.checks.site import Account, Site
 from valija.messages import N_, _
 from valija.probes import message, transcript, wait
-from valija.probes.browser.chromium import Window, open_browser
+from valija.probes.browser.chromium import Window, open_browser, proved_key
 from valija.probes.browser.roundcube import RoundcubePages
 from valija.probes.browser.squirrelmail import SquirrelMailPages
 from valija.probes.browser.webmail import Draft, Webmail
@@ -62,9 +62,12 @@ class Day:
 
 
 @pytest.fixture(scope="module")
-def chromium(site: Site, main_family: str) -> Iterator[Browser]:
-    """The browser; it finds the host by its name, whatever this machine's resolver says."""
-    with open_browser({site.hostname: site.addresses[main_family]}) as browser:
+def chromium(site: Site, main_family: str, request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """The browser; it finds the host by its name, whatever this machine's resolver says, and trusts its one key."""
+    address = site.addresses[main_family]
+    context = request.getfixturevalue("tls_context") if site.tls else None
+    keys = [proved_key(site.hostname, address, context)] if context else []
+    with open_browser({site.hostname: address}, keys) as browser:
         yield browser
 
 
@@ -74,7 +77,8 @@ def open_window(chromium: Browser, site: Site) -> Iterator[Callable[..., Window]
     windows: list[Window] = []
 
     def open_one(width: int = DESKTOP[0], height: int = DESKTOP[1]) -> Window:
-        windows.append(Window(chromium, f"http://{site.hostname}/webmail/", width=width, height=height))
+        scheme = "https" if site.tls else "http"
+        windows.append(Window(chromium, f"{scheme}://{site.hostname}/webmail/", width=width, height=height))
         return windows[-1]
 
     yield open_one

@@ -6,15 +6,23 @@ there, and nothing else of this module works then.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.util
 import re
 import shutil
-from collections.abc import Iterator
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from valija.messages import _
+from valija.probes.routes import TIMEOUT_SECONDS
 from valija.probes.transcript import MASK, Recorder
 
 if TYPE_CHECKING:
@@ -54,16 +62,40 @@ def missing() -> str:
     return ""
 
 
+def key_digest(certificate: bytes) -> str:
+    """The key of a certificate (DER) as Chromium wants it: SHA-256 of the SubjectPublicKeyInfo, in base64."""
+    key = x509.load_der_x509_certificate(certificate).public_key()
+    octets = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return base64.b64encode(hashlib.sha256(octets).digest()).decode()
+
+
+def proved_key(name: str, address: str, context: ssl.SSLContext, port: int = 443) -> str:
+    """The key that an https server has shown in a handshake that `context` has verified, with the server's name.
+
+    Chromium knows no CA of a site's own: it takes this one key, and no other, as if it had been signed by one that it
+    knows. Raises ssl.SSLError when the certificate is not good.
+    """
+    with (
+        socket.create_connection((address, port), TIMEOUT_SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=name) as secure,
+    ):
+        return key_digest(secure.getpeercert(binary_form=True) or b"")
+
+
 @contextmanager
-def open_browser(hosts: dict[str, str]) -> Iterator[Browser]:
-    """A Chromium with a fresh profile; `hosts` are names with the address at which each is to be found."""
+def open_browser(hosts: dict[str, str], keys: Sequence[str] = ()) -> Iterator[Browser]:
+    """A Chromium with a fresh profile; `hosts` are names with the address at which each is to be found.
+
+    `keys` are those of certificates that it takes beside those of the CAs it knows (`proved_key`).
+    """
     from playwright.sync_api import sync_playwright
 
     rules = ",".join(f"MAP {name} {f'[{it}]' if ':' in it else it}" for name, it in hosts.items())
+    options = [*OPTIONS, f"--host-resolver-rules={rules}"]
+    if keys:
+        options.append(f"--ignore-certificate-errors-spki-list={','.join(keys)}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=program(), headless=True, args=[*OPTIONS, f"--host-resolver-rules={rules}"]
-        )
+        browser = playwright.chromium.launch(executable_path=program(), headless=True, args=options)
         try:
             yield browser
         finally:
