@@ -54,4 +54,4 @@ def _stage(wanted: files.Wanted, path: Path) -> None:
         path.symlink_to(wanted.target)
     elif wanted.state == "file":
         uid, gid = files.user_id(wanted.owner), files.group_id(wanted.group)
-        landing.write_file(str(path), wanted.content, uid or 0, gid or 0, wanted.mode)
+        landing.write_file(str(path), wanted.content, uid or 0, gid or 0, wanted.mode, landing.settled_ns())

@@ -156,7 +156,7 @@ class Journal:
         """Forget the originals: what stands now is good."""
         for entry in self._data["entries"]:
             if entry["kind"] != "tree":
-                landing.beside(entry["path"]).unlink(missing_ok=True)
+                landing.clear(landing.beside(entry["path"]))
                 continue
             shutil.rmtree(landing.beside(entry["path"]), ignore_errors=True)
             if not Path(entry["aside"]).is_dir():

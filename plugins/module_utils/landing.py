@@ -7,6 +7,8 @@ its owner and its mode are right: nobody ever sees half of it.
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from pathlib import Path
 
 from ansible_collections.valija.mailserver.plugins.module_utils.files import (
@@ -16,6 +18,8 @@ from ansible_collections.valija.mailserver.plugins.module_utils.files import (
     group_id,
     user_id,
 )
+
+_SETTLED_SECONDS = 3
 
 
 def missing_parents(path: str) -> list[str]:
@@ -48,9 +52,26 @@ def land(change: Change) -> None:
             Path(wanted.path).mkdir(0o700, exist_ok=True)
         _own(wanted.path, uid, gid, wanted.mode)
     elif {"content", "state"} & set(change.differs):
-        write_file(wanted.path, wanted.content, uid, gid, wanted.mode)
+        write_file(wanted.path, wanted.content, uid, gid, wanted.mode, settled_ns())
     else:
         _own(wanted.path, uid, gid, wanted.mode)
+
+
+def settled_ns() -> int:
+    """A time of modification that no program takes for half-written, in nanoseconds since the epoch.
+
+    Postfix waits until a file that it reads is two seconds old, for somebody may still be writing it (dict_load_fp() in
+    postfix/src/util/dict.c); PHP keeps such a file out of its cache. Ours were whole before they had their names.
+    """
+    return time.time_ns() - _SETTLED_SECONDS * 10**9
+
+
+def clear(temporary: Path) -> None:
+    """Take away what a killed run left under a name of `beside`: a file, a link, or a folder with its content."""
+    if temporary.is_dir() and not temporary.is_symlink():
+        shutil.rmtree(temporary)
+    else:
+        temporary.unlink(missing_ok=True)
 
 
 def beside(path: str) -> Path:
@@ -66,7 +87,7 @@ def _own(path: str, uid: int, gid: int, mode: int) -> None:
 def write_file(path: str, content: bytes, uid: int, gid: int, mode: int, modified_ns: int | None = None) -> None:
     """Write a file atomically: never half, never readable for more than its mode says, on the disk in the end."""
     temporary = beside(path)
-    temporary.unlink(missing_ok=True)
+    clear(temporary)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -87,7 +108,7 @@ def write_file(path: str, content: bytes, uid: int, gid: int, mode: int, modifie
 def write_link(path: str, target: str) -> None:
     """Make or move a symbolic link atomically."""
     temporary = beside(path)
-    temporary.unlink(missing_ok=True)
+    clear(temporary)
     temporary.symlink_to(target)
     temporary.rename(path)
     sync_folder(path)

@@ -37,15 +37,18 @@ class Plan:
         return any(change.wanted.path.startswith(services.UNIT_FOLDERS) for change in self.changes)
 
 
-def plan_of(request: Request) -> Plan:
-    """Compare what is wanted with what is on the host. Raises files.Blocked."""
+def plan_of(request: Request, *, compile_all: bool = False) -> Plan:
+    """Compare what is wanted with what is on the host. Raises files.Blocked.
+
+    With `compile_all`, after a run that was killed, each table is made anew: it may be of a source that never came.
+    """
     changes, compiles = [], []
     for wanted in request.files:
         actual = files.read_for(wanted)
         change = files.decide(wanted, actual, files.user_id(wanted.owner), files.group_id(wanted.group))
         if change:
             changes.append(change)
-        if wanted.compile and (change or _outdated(wanted.compile, actual)):
+        if wanted.compile and wanted.state == "file" and (compile_all or change or _outdated(wanted.compile, actual)):
             compiles.append(wanted)
     differing = tuple(tree for tree in request.trees if _differs(tree))
     return Plan(tuple(changes), differing, tuple(compiles), members.missing(request.members))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils import (
+    compiling,
     files,
     health,
     landing,
@@ -26,7 +27,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils.checking import 
 from ansible_collections.valija.mailserver.plugins.module_utils.journal import Journal, aside_of
 from ansible_collections.valija.mailserver.plugins.module_utils.owned import Owned
 from ansible_collections.valija.mailserver.plugins.module_utils.plan import Plan, loads_of, plan_of, result_of
-from ansible_collections.valija.mailserver.plugins.module_utils.request import Check, Request, Tree
+from ansible_collections.valija.mailserver.plugins.module_utils.request import Request, Tree
 
 # Where originals and the lists of our files are kept on a host.
 STATE = Path("/var/lib/valija")
@@ -46,7 +47,7 @@ def configure(
     """
     owned, journal = Owned(request.role, state), Journal(request.role, state)
     try:
-        plan = plan_of(request)
+        plan = plan_of(request, compile_all=journal.left_over)
         pairs = services.read(request.services)
     except (files.Blocked, services.ServiceError) as error:
         raise Refused(str(error)) from error
@@ -150,13 +151,18 @@ class _Transaction:
             uid, gid = files.user_id(tree.owner), files.group_id(tree.group)
             assert tree.archive is not None and uid is not None and gid is not None
             trees.swap_in(tree.archive, tree.path, tree.digest, uid, gid, tree.ignore, aside_of(tree.path))
-        for change in self.plan.changes:
+        # A compiler reads the configuration, so that it comes first; a table comes before its source, see `compiling`.
+        sources = {wanted.path for wanted in self.plan.compiles}
+        self._land_files(change for change in self.plan.changes if change.wanted.path not in sources)
+        for wanted in self.plan.compiles:
+            compiling.compile_aside(wanted)
+        self._land_files(change for change in self.plan.changes if change.wanted.path in sources)
+
+    def _land_files(self, changes: Iterable[files.Change]) -> None:
+        for change in changes:
             if change.wanted.path in self.kept:
                 landing.write_again(change.actual, change.wanted.path + files.KEPT)
             landing.land(change)
-        for wanted in self.plan.compiles:
-            assert wanted.compile
-            must_pass(Check(wanted.compile.command), f"{wanted.path} cannot be compiled")
 
     def _serve(self) -> services.Steps:
         """Bring the daemons to their state, and see that they serve."""

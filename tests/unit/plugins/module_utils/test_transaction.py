@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.valija.mailserver.plugins.module_utils import trees
+from ansible_collections.valija.mailserver.plugins.module_utils import landing, trees
 from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused
 from ansible_collections.valija.mailserver.plugins.module_utils.request import Request, mask, request_of
 from ansible_collections.valija.mailserver.plugins.module_utils.transaction import configure
@@ -164,6 +164,48 @@ def test_a_table_is_compiled_again_when_it_is_gone_or_older(host: Host) -> None:
     os.utime(table, (1, 1))
     assert host.configure(host.request("one"))["paths"] == [str(table)]
     assert not host.configure(host.request("one"))["changed"]
+
+
+def tabled(host: Host, script: str, edition: str) -> Request:
+    """A table of this edition that a shell script compiles: $0 is its source."""
+    path = f"{host.root}/etc/aliases"
+    compiled = {"command": ["sh", "-c", script, path], "output": [f"{path}.db"]}
+    wanted = {"path": path, "content": edition, "compile": compiled, **ME}
+    return request_of({"owner_role": "test", "files": [wanted]})
+
+
+def test_a_table_is_whole_before_it_has_its_name_and_is_there_before_its_source(host: Host) -> None:
+    etc, log = host.root / "etc", host.root / "log"
+    look = f"cd {etc}; cat aliases.db aliases >>{log} 2>/dev/null; echo , >>{log}"
+    script = f'printf half >"$0.db"; {look}; cp "$0" "$0.db"'
+    host.configure(tabled(host, script, "one"))
+    inode = (etc / "aliases.db").stat().st_ino
+    host.configure(tabled(host, script, "two"))
+    assert log.read_text() == ",\noneone,\n"  # what stands under their names while the second is made
+    assert (etc / "aliases.db").read_text() == "two"
+    assert (etc / "aliases.db").stat().st_ino != inode
+    assert [path.name for path in etc.iterdir() if "valija-new" in path.name] == []
+
+
+def test_a_table_of_a_source_that_never_came_is_made_again(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.configure(tabled(host, 'cp "$0" "$0.db"', "one"))
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(landing, "land", lambda _change: os._exit(9))  # killed between the table and its source
+        host.configure(tabled(host, 'cp "$0" "$0.db"', "two"))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert (host.root / "etc/aliases.db").read_text() == "two"
+    host.configure(tabled(host, 'cp "$0" "$0.db"', "one"))
+    assert (host.root / "etc/aliases.db").read_text() == "one"
+
+
+def test_no_program_has_to_wait_until_a_new_file_is_old_enough(host: Host) -> None:
+    old = f'find "$0" "{{stage}}{host.root}/etc/main.cf" -newermt "-2 seconds" | grep . && exit 1; true'
+    check = {"command": ["sh", "-c", old, f"{host.root}/etc/main.cf"]}
+    host.configure(host.request("one"))
+    host.configure(host.request("two", stage_checks=[check], checks=[["sh", "-c", old, f"{host.root}/etc/main.cf"]]))
+    assert (host.root / "etc/main.cf").read_text() == "edition = two\n"
 
 
 def test_strangers_files_and_trees_are_kept_once(host: Host) -> None:
