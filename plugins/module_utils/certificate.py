@@ -86,7 +86,7 @@ def read(certificate: str) -> Certificate:
     """What one certificate (a PEM block) says. BadCertificate when it is none."""
     wanted = ("-subject", "-issuer", "-serial", "-dates", "-ext", "subjectAltName", "-pubkey", "-nameopt", "RFC2253")
     said = openssl("x509", "-noout", *wanted, stdin=certificate)
-    fields = dict(re.findall(r"^(subject|issuer|serial|notBefore|notAfter)=\s*(.*)$", said.out, re.MULTILINE))
+    fields = dict(re.findall(r"^(subject|issuer|serial|notBefore|notAfter)=[ ]*(.*)$", said.out, re.MULTILINE))
     key = _BLOCK.search(said.out)
     if not said.ok or len(fields) != 5 or key is None:
         raise BadCertificate(f"cannot be read as a certificate ({said.last_words(1)})")

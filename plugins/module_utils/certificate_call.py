@@ -100,7 +100,7 @@ def _put(call: Call, store: Store, now: float) -> bool:
     source = call.settings.source
     if source == "files":
         return store.deliver(certificate.pem_of(call.pem), now)
-    if source == "acme" and not issue_due(call.settings, now):
+    if source == "acme" and (call.issue or not issue_due(call.settings, now)):
         return store.deliver(acme.lineage(), now) or call.issue
     # For acme this one lets the daemons start, and the CA find the web server.
     good = not (store.why_renew(now) if source == "selfsigned" else store.why_not(now))
