@@ -89,6 +89,6 @@ def _row(line: int, words: str) -> AliasRow | Finding:
         if target[0] in "|/:" or target.startswith("include:"):
             remedy = "Name accounts, aliases or addresses: programs, files and includes are not run from here."
             return Finding((NAME, line, name), target, "leads to a program, a file or an include", remedy)
-        if any(character.isspace() for character in target):
+        if len(target.split()) > 1:
             return Finding((NAME, line, name), target, "has a target with a space", "Put commas between targets.")
     return AliasRow(line, name, targets)

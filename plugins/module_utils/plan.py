@@ -27,6 +27,17 @@ class Plan:
         return bool(self.changes or self.trees or self.compiles or self.members)
 
     @property
+    def needs_proof(self) -> bool:
+        """Whether more changes than tables that no service has to load: those are judged by what compiles them."""
+        tables = all(
+            change.wanted.compile
+            and change.wanted.state == "file"
+            and not change.wanted.restarts + change.wanted.reloads
+            for change in self.changes
+        )
+        return bool(not tables or self.trees or self.members)
+
+    @property
     def outputs(self) -> list[str]:
         """The files that compiling makes."""
         return [output for wanted in self.compiles if wanted.compile for output in wanted.compile.outputs]

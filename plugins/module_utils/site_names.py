@@ -102,7 +102,7 @@ def alias_problem(name: str) -> Verdict:
     """The local part of an alias."""
     if not name:
         return "has nothing before the @", "Name the mailbox: an alias for every address of a domain is not possible."
-    if any(character.isspace() for character in name):
+    if name.split() != [name]:
         return "contains a space", "Write a local part, for example info."
     if name != name.lower():
         return "has upper-case letters", f"Write {name.lower()!r}: both cases are the same address."

@@ -76,7 +76,7 @@ class _Transaction:
     ) -> None:
         self.request, self.plan, self.journal, self.pairs, self.owned = request, plan, journal, pairs, owned
         self.began = time.time()
-        self.unproved = plan.any or journal.left_over
+        self.unproved = plan.needs_proof or journal.left_over
         self.daemons_touched = journal.left_over
         self.joined = False
         self.kept = {

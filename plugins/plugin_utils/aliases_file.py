@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
@@ -16,4 +17,10 @@ def load(value: str, variables: Mapping[str, Any], loader: DataLoader) -> AliasR
     if not value:
         return AliasRows()
     data = site_file.read(NAME, value, variables, loader)
-    return AliasRows(findings=(data,)) if isinstance(data, Finding) else parse_alias_rows(data)
+    return AliasRows(findings=(data,)) if isinstance(data, Finding) else _parsed(data)
+
+
+@lru_cache(maxsize=2)
+def _parsed(data: bytes) -> AliasRows:
+    """The rows of a text; several tables are made of the same."""
+    return parse_alias_rows(data)

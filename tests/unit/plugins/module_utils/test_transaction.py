@@ -200,6 +200,21 @@ def test_a_table_of_a_source_that_never_came_is_made_again(host: Host, monkeypat
     assert (host.root / "etc/aliases.db").read_text() == "one"
 
 
+def test_a_table_that_no_service_loads_is_judged_by_its_compiler_alone(host: Host) -> None:
+    host.configure(host.request("one"))
+    never = ["sh", "-c", f"echo checked >>{host.root}/log"]
+    path = f"{host.root}/etc/table"
+    table = {"command": ["cp", path, f"{path}.db"], "output": [f"{path}.db"]}
+    wanted = {"path": path, "content": "two\n", "compile": table, **ME}
+    more = {"owner_role": "test", "stage_checks": [{"command": never}], "checks": [never]}
+    host.configure(request_of({"files": [wanted], **more}))
+    assert (host.root / "etc/table.db").read_text() == "two\n"
+    assert not (host.root / "log").exists()
+    plain = {"path": f"{host.root}/etc/main.cf", "content": "edition = two\n", **ME}
+    host.configure(request_of({"files": [{**wanted, "content": "three\n"}, plain], **more}))
+    assert (host.root / "log").read_text() == "checked\nchecked\n"
+
+
 def test_no_program_has_to_wait_until_a_new_file_is_old_enough(host: Host) -> None:
     old = f'find "$0" "{{stage}}{host.root}/etc/main.cf" -newermt "-2 seconds" | grep . && exit 1; true'
     check = {"command": ["sh", "-c", old, f"{host.root}/etc/main.cf"]}
