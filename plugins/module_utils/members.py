@@ -34,17 +34,17 @@ def wanted_of(data: Mapping[str, Any]) -> tuple[Wanted, ...]:
     return tuple(Wanted(data["group"], user, tuple(data.get("restarts") or ())) for user in data["users"])
 
 
-def missing(wanted: Sequence[Wanted], etc: Path = ETC) -> tuple[Wanted, ...]:
+def missing(wanted: Sequence[Wanted], etc: Path | None = None) -> tuple[Wanted, ...]:
     """Those who are not yet members, or whose group or user is not there."""
     if not wanted:
         return ()
-    groups = shadow_files.parse_entries(shadow_files.read_files(etc).get("group", ""))
+    groups = shadow_files.parse_entries(shadow_files.read_files(etc or ETC).get("group", ""))
     return tuple(each for each in wanted if each.user not in _members(groups, each.group, "group"))
 
 
-def unknown(wanted: Sequence[Wanted], etc: Path = ETC) -> str:
+def unknown(wanted: Sequence[Wanted], etc: Path | None = None) -> str:
     """The first group or user that the host does not have; empty when it has all."""
-    texts = shadow_files.read_files(etc)
+    texts = shadow_files.read_files(etc or ETC)
     for each in wanted:
         if each.group not in shadow_files.parse_entries(texts.get("group", "")):
             return f"group {each.group}"
@@ -53,14 +53,14 @@ def unknown(wanted: Sequence[Wanted], etc: Path = ETC) -> str:
     return ""
 
 
-def add(wanted: Sequence[Wanted], etc: Path = ETC) -> None:
+def add(wanted: Sequence[Wanted], etc: Path | None = None) -> None:
     """Make them members. Raises shadow_files.LockError when another program keeps the account files."""
-    _edit(wanted, etc, present=True)
+    _edit(wanted, etc or ETC, present=True)
 
 
-def take_out(wanted: Sequence[Wanted], etc: Path = ETC) -> None:
+def take_out(wanted: Sequence[Wanted], etc: Path | None = None) -> None:
     """Undo ``add``, for those who were missing before it."""
-    _edit(wanted, etc, present=False)
+    _edit(wanted, etc or ETC, present=False)
 
 
 def _edit(wanted: Sequence[Wanted], etc: Path, *, present: bool) -> None:

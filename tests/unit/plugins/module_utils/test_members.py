@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.valija.mailserver.plugins.module_utils import members
+from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused
+from ansible_collections.valija.mailserver.plugins.module_utils.journal import Journal
 from ansible_collections.valija.mailserver.plugins.module_utils.members import Wanted
+from ansible_collections.valija.mailserver.plugins.module_utils.plan import ABOUT_TO, Plan, loads_of
+from ansible_collections.valija.mailserver.plugins.module_utils.request import request_of
+from ansible_collections.valija.mailserver.plugins.module_utils.transaction import configure
 
 GROUP = "# ours\nroot:x:0:\ncourier:x:102:web\nempty:x:103:\n+:::\n"
 GSHADOW = "root:*::\ncourier:!::web\nempty:!::\n"
@@ -62,3 +69,59 @@ def test_a_group_or_user_that_is_not_there_is_named(etc: Path, group: str, user:
     assert members.missing(wanted, etc) == wanted
     assert members.unknown(wanted, etc) == said
     assert members.unknown((Wanted("courier", "postfix"),), etc) == ""
+
+
+class TestTransaction:
+    """Members are part of what configure lands and puts back."""
+
+    @pytest.fixture(autouse=True)
+    def host(self, etc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(members, "ETC", etc)
+        self.folder = tmp_path
+
+    def configure(self, *, group: str = "courier", passes: bool = True, check_mode: bool = False) -> dict[str, Any]:
+        me = {"owner": str(os.getuid()), "group": str(os.getgid())}
+        asked = {
+            "owner_role": "test",
+            "files": [{"path": f"{self.folder}/file", "content": "text\n", **me}],
+            "members": [{"group": group, "users": ["postfix"]}],
+            "checks": [["true"] if passes else ["false"]],
+        }
+        places = {"state": self.folder / "state", "stage": self.folder / "stage"}
+        return configure(request_of(asked), check_mode=check_mode, **places)
+
+    def test_a_second_run_changes_nothing(self) -> None:
+        first = self.configure()
+        assert first["changed"]
+        assert {"members of group courier"} == {
+            entry["after_header"] for entry in first["diff"] if "members" in str(entry)
+        }
+        assert ":web,postfix\n" in (self.folder / "group").read_text()
+        assert not self.configure()["changed"]
+
+    def test_check_mode_tells_and_leaves_the_groups_alone(self) -> None:
+        assert self.configure(check_mode=True)["changed"]
+        assert self.configure(check_mode=True, group="of-a-package-to-come")["changed"]
+        assert (self.folder / "group").read_text() == GROUP
+
+    def test_what_is_refused_afterwards_takes_the_member_out_again(self) -> None:
+        with pytest.raises(Refused, match="members of group courier"):
+            self.configure(passes=False)
+        assert (self.folder / "group").read_text() == GROUP
+        assert not (self.folder / "file").exists()
+
+    def test_a_group_that_is_not_there_is_refused_before_anything_changes(self) -> None:
+        with pytest.raises(Refused, match=r"no group none\. Is its package installed"):
+            self.configure(group="none")
+        assert not (self.folder / "file").exists()
+
+
+def test_a_service_restarts_for_the_membership_that_it_lacked_and_for_no_other(tmp_path: Path) -> None:
+    asked = {"group": "courier", "users": ["postfix"], "restarts": ["postfix"]}
+    request = request_of(
+        {"owner_role": "test", "members": [asked], "services": [{"name": "postfix"}, {"name": "other"}]}
+    )
+    lacking = loads_of(request, Plan(members=request.members), Journal("test", tmp_path))
+    assert lacking["postfix"].restart == ABOUT_TO
+    assert lacking["other"].restart == 0.0
+    assert loads_of(request, Plan(), Journal("test", tmp_path))["postfix"].restart == 0.0
