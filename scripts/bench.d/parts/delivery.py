@@ -169,7 +169,8 @@ class Server:
         name = named(1)[0]["name"]
         self.ground.sh(
             "systemctl stop postfix; rm -f /tmp/syncs; "
-            "setsid strace -f -q -e trace=fsync,fdatasync -o /tmp/syncs $(postconf -h daemon_directory)/master -d >/dev/null 2>&1 </dev/null & "
+            "setsid strace -f -q -e trace=fsync,fdatasync -o /tmp/syncs "
+            "$(postconf -h daemon_directory)/master -d >/dev/null 2>&1 </dev/null & "
             "for try in $(seq 100); do ss -ltn | grep -q :25 && break; sleep 0.1; done"
         )
         try:
