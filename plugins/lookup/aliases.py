@@ -11,8 +11,8 @@ version_added: 0.1.0
 author: The Valija developers
 description:
   - >-
-    Joins C(mail_aliases) and the aliases of C(mail_aliases_file), those of the accounts, the postmaster and the names of
-    RFC 2142, and writes one of the tables that come of it.
+    Joins C(mail_aliases) and the aliases of C(mail_aliases_file), those of the accounts, the postmaster and the names
+    of RFC 2142, and writes one of the tables that come of it.
   - >-
     One text for each table: ten thousand names as values of templates would take seconds. A target that is a program, a
     file or an include is refused.
@@ -103,7 +103,8 @@ class LookupModule(LookupBase):
             raise AnsibleLookupError("\n".join(finding.text for finding in findings))
         listed = [with_placeholders(dict(account)) for account in given.get("accounts") or []]
         table = {**with_placeholders(dict(given.get("aliases") or {})), **aliases.aliases}
-        return table, [*listed, *accounts.accounts], str(given.get("postmaster") or ""), list(given.get("domains") or [])
+        domains = list(given.get("domains") or [])
+        return table, [*listed, *accounts.accounts], str(given.get("postmaster") or ""), domains
 
 
 def _text(

@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible_collections.valija.mailserver.plugins.module_utils.site_names import ROLE_ADDRESSES
 
-# What a name or a target may hold without quotes; all else is refused rather than quoted .
-_NAME = re.compile(r"[A-Za-z0-9._+=~^!$%&'*?{}\x60-\U0010ffff-]+")
+# What a name or a target may hold without quotes; all else, a program's `|` among it, is refused rather than quoted.
+_NAME = re.compile(r"[A-Za-z0-9._+=~^!$%&'*?{}`\x80-\U0010ffff-]+")
 _ADDRESS = re.compile(rf"(?P<local>{_NAME.pattern})(@(?P<domain>[A-Za-z0-9.\[\]:\x80-\U0010ffff-]+))?")
 
 

@@ -80,7 +80,7 @@ class LabHost:
     def touched(self) -> list[str]:
         """What was written since `mark`, below the folders that hold configuration, programs of ours and mail."""
         folders = "$(ls -d /etc /var/www /home /usr/local /var/local /var/lib/valija 2>/dev/null)"
-        return self.sh(f"find {folders} -xdev -newer /run/valija-test-mark | sort").splitlines()
+        return self.sh(f"find {folders} -xdev -cnewer /run/valija-test-mark | sort").splitlines()
 
     def starts(self) -> dict[str, str]:
         """When each daemon was started, by unit; a restart changes it."""

@@ -171,6 +171,51 @@ def test_aliases_may_lead_to_accounts_of_the_file(told: Told, tmp_path: Path) ->
     assert told(FILED + "mail_aliases: {info: bob}\n") == []
 
 
+ALIASED = GOOD + "mail_aliases: {info: alice}\nmail_aliases_file: aliases\n"
+
+
+def test_the_lines_of_the_aliases_file_are_judged_with_the_table(told: Told, tmp_path: Path) -> None:
+    text = (
+        "# ours\nsales: alice,\n  alcie\ninfo: alice\nalice: info\nlog: |cat\nx@elsewhere.test: alice\n"
+        "one: two\ntwo: one\nno colon\n"
+    )
+    (tmp_path / "aliases").write_text(text, encoding="utf-8")
+    assert told(ALIASED) == [
+        "aliases:2: sales: is neither an account, an alias nor an address: 'alcie'. Did you mean 'alice'?",
+        "aliases:4: info: is there twice: 'info'. Give it all its targets in one place.",
+        "aliases:5: alice: is the name of an account: 'alice'. Its mail would no longer reach the account: give the "
+        "alias another name.",
+        "aliases:6: log: leads to a program, a file or an include: '|cat'. Name accounts, aliases or addresses: "
+        "programs, files and includes are not run from here.",
+        "aliases:7: x@elsewhere.test: is an alias of a domain that is not served here: 'x@elsewhere.test'. Add the "
+        "domain to mail_domains, or write the name without it.",
+        "aliases:8: one: leads back to itself: 'one -> two -> one'. Let one of them lead to an account or to an "
+        "address elsewhere.",
+        "aliases:10: the line is no alias. Write `name: target`, several targets with commas between them.",
+    ]
+
+
+def test_aliases_of_the_file_may_lead_to_those_of_the_table_and_the_other_way_round(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "aliases").write_text("Sales: info\n", encoding="utf-8")
+    assert told(ALIASED.replace("{info: alice}", "{info: alice, shop: sales}")) == []
+
+
+def test_an_aliases_file_that_cannot_be_read_is_told_where_it_is_named(told: Told) -> None:
+    (line,) = told(ALIASED)
+    assert line.startswith(
+        "group_vars/all/mail.yml:6: mail_aliases_file: names a file that cannot be read (No such file"
+    )
+
+
+def test_ten_thousand_aliases_of_a_thousand_domains_are_judged_soon(told: Told, tmp_path: Path) -> None:
+    domains = [f"d{number}.example.net" for number in range(1_000)]
+    lines = "".join(f"name{number}@{domains[number % 1_000]}: alice\n" for number in range(10_000))
+    (tmp_path / "aliases").write_text(lines, encoding="utf-8")
+    begun = time.process_time()
+    assert told(f"{GOOD}mail_aliases_file: aliases\nmail_domains: [{', '.join(domains)}]\n") == []
+    assert time.process_time() - begun < 3
+
+
 def test_a_table_with_thousands_of_faults_is_told_in_part_and_soon(told: Told, tmp_path: Path) -> None:
     rows = "".join(f"user{number},short,\n" for number in range(10_000))
     (tmp_path / "accounts.csv").write_text(f"name,password,aliases\n{rows}", encoding="utf-8")
