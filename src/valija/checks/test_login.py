@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64 as codec
+import statistics
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +29,10 @@ LOGIN = N_(
 
 # A SASL response may be as long as this, with its line (RFC 4954 section 4).
 RESPONSE_OCTETS = 12_288
+
+
+# Refused logins with each name: the fewer, the more one slow answer weighs.
+SAMPLES = 20
 
 
 def may_send(talk: Session, account: Account, elsewhere: str) -> None:
@@ -191,6 +197,33 @@ def test_wrong_passwords(submission: Smtp, guesser: Guesser, alice: Account, bob
     assert not wrong, "\n".join(wrong)
     told = {reply.text for what, reply in replies.items() if what != "with NUL"}
     assert len(told) == 1, _("The answers tell which names exist: {answers}").format(answers=sorted(told))
+
+
+@check(
+    "A-99",
+    N_("A wrong password takes as long for a name that exists as for one that does not"),
+    tier="slow",
+    needs=TLS,
+    clauses=[rfc(4954, "6", "9")],
+    setting=SASL,
+    remedy=LOGIN,
+)
+def test_time_tells_no_names(submission: Smtp, guesser: Guesser, alice: Account) -> None:
+    def seconds(name: str) -> float:
+        with submission(login=False, route=guesser()) as talk:
+            begin = time.monotonic()
+            answered(talk.log_in(name, "wrong-password"), 535, enhanced="5.7.8")
+            took = time.monotonic() - begin
+            talk.recorder.remark(_("{seconds:.3f} s for the answer").format(seconds=took))
+            return took
+
+    names = [alice.name, "nobody-x"] * SAMPLES
+    with ThreadPoolExecutor(4) as pool:
+        took = list(pool.map(seconds, names))
+    known, unknown = statistics.median(took[::2]), statistics.median(took[1::2])
+    assert 0.8 < known / unknown < 1.25, _(
+        "A name that exists takes {known:.3f} s, one that does not {unknown:.3f} s (medians of {count})."
+    ).format(known=known, unknown=unknown, count=SAMPLES)
 
 
 @check(

@@ -55,6 +55,7 @@ BEHAVIOURS = (
     N_("Login"),
     N_("Mailboxes"),
     N_("Outbound"),
+    N_("Outage"),
     N_("Passwords"),
     N_("Relay"),
     N_("Session"),
