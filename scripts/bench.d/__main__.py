@@ -10,7 +10,7 @@ is checked before its time counts. Needs the lab (`valija lab up`), and for a pa
   B5  1,000 domains and 10,000 aliases            3 rounds, 1 host             about 5 minutes
   B8  5,000 messages from outside                3 rounds, 2 hosts            about 10 minutes
 
-scripts/bench                   all parts; writes docs/reference/benchmarks.md
+scripts/bench                   all parts; writes docs/reference/benchmarks.md and its pictures
 scripts/bench B4                one part; the page keeps the others
 scripts/bench --rounds 1 B1     a try; the page is left alone unless --write is given
 """
@@ -26,10 +26,11 @@ from pathlib import Path
 import page
 import parts
 from ground import Unfit, cleared
-from measure import machine
+from measure import load, machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reference" / "benchmarks.md"
+PICTURES = ROOT / "docs" / "images"
 
 
 def main() -> int:
@@ -43,7 +44,7 @@ def main() -> int:
     parser.add_argument("--cases", help="only the cases with these words in their name, separated by commas")
     parser.add_argument("--release", default="debian-13", help="release of the hosts (default: debian-13)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the figures go (default: build/bench.json)")
-    parser.add_argument("--svg", type=Path, metavar="DIR", help="write a picture of each part into this folder")
+    parser.add_argument("--page", action="store_true", help="measure nothing: write the page from the figures kept")
     parser.add_argument("--write", action="store_true", help="write the page although rounds or cases were chosen")
     parser.add_argument("--keep", action="store_true", help="leave the labs up")
     given = parser.parse_args()
@@ -52,29 +53,27 @@ def main() -> int:
     store = given.json or ROOT / "build" / "bench.json"
     figures = json.loads(store.read_text()) if store.exists() else {}
     trial = bool(given.rounds or given.cases)
-    chosen = given.part or list(parts.PARTS)
+    chosen = [] if given.page else given.part or list(parts.PARTS)
     plan = parts.Plan(given.release, given.rounds, tuple(filter(None, (given.cases or "").split(","))))
     try:
         for name in chosen:
             print(f"{name}: {parts.PARTS[name].title}", flush=True)
-            begun = time.monotonic()
+            begun, before = time.monotonic(), load()
             result = parts.PARTS[name].measure(plan)
-            figures[name] = {**result, "machine": machine(), "seconds": round(time.monotonic() - begun)}
+            taken = {**machine(), "load before": before, "load after": load()}
+            figures[name] = {**result, "machine": taken, "seconds": round(time.monotonic() - begun)}
             if given.json or given.write or not trial:
                 store.parent.mkdir(parents=True, exist_ok=True)
                 store.write_text(json.dumps(figures, indent=1) + "\n")
             print(page.section(name, figures[name]), flush=True)
-            if given.svg:
-                given.svg.mkdir(parents=True, exist_ok=True)
-                (given.svg / f"{name.lower()}.svg").write_text(page.picture(figures[name]))
     except Unfit as reason:
         print(f"scripts/bench: {reason}", file=sys.stderr)
         return 1
     finally:
         if not given.keep:
             cleared()
-    if given.write or not trial:
-        page.write(PAGE, figures)
+    if given.write or given.page or not trial:
+        page.write(PAGE, figures, PICTURES)
         print(f"{PAGE.relative_to(ROOT)} is written.")
     return 0
 

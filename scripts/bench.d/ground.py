@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import imaplib
+import json
 import os
 import poplib
 import shlex
 import smtplib
+import ssl
 import subprocess
 import sys
 import time
@@ -97,6 +99,13 @@ class Ground:
         """`valija VERB -i SITE`, as a user types it."""
         return _run([BIN / "valija", *verb.split(), "-i", str(self.site), *words])
 
+    def run(self, verb: str, *words: str) -> dict[str, Any]:
+        """`valija VERB -i SITE --json`, and what it says of the run: hosts, changed, remote_calls."""
+        said = self.valija(verb, "--json", *words)
+        summary: dict[str, Any] = json.loads(said[said.index("{") :])
+        outcome: dict[str, Any] = summary.get("run", summary)
+        return outcome
+
     def playbook(
         self, path: str | Path, *words: str, environment: dict[str, str] | None = None, seconds: float | None = None
     ) -> str:
@@ -110,30 +119,54 @@ class Ground:
         (self.site / "group_vars/all" / f"{name}.yml").write_text(yaml.safe_dump(values))
 
     def converses(self, user: str, password: str, *, webmail: bool = True) -> None:
-        """See the end state: a message goes in by SMTP, comes out by IMAP and POP3; the webmail answers."""
+        """See the end state: a message goes in by SMTP, comes out by IMAP and POP3; the webmail answers.
+
+        By TLS, at the ports for it and with the site's own CA, where there is a certificate; else in plain text.
+        """
         token = f"bench-{time.time_ns()}"
         try:
-            with smtplib.SMTP(self.address, 25, timeout=20) as smtp:
-                address = f"{user}@{self.lab.hosts[0].domain}"
-                smtp.sendmail("bench@example.net", [address], f"Subject: {token}\r\n\r\n{token}\r\n")
+            with smtplib.SMTP(self.address, 25, timeout=30) as smtp:
+                smtp.sendmail("", [f"{user}@{self.lab.hosts[0].domain}"], f"Subject: {token}\r\n\r\n{token}\r\n")
             deadline = time.monotonic() + 20
             while not self._has(user, password, token):
                 if time.monotonic() > deadline:
                     raise Unfit(f"{self.name}: the message does not arrive at {user}")
                 time.sleep(0.2)
-            pop = poplib.POP3(self.address, 110, timeout=20)
+            pop = self._pop()
             pop.user(user)
             pop.pass_(password)
             pop.quit()
             if webmail:
-                with urllib.request.urlopen(f"http://{self.address}/webmail/src/login.php", timeout=20) as answer:
+                address = f"{'https' if self.trust else 'http'}://{self.address}/webmail/src/login.php"
+                with urllib.request.urlopen(address, timeout=20, context=self.trust) as answer:
                     if b"secretkey" not in answer.read():
                         raise Unfit(f"{self.name}: the webmail shows no login")
         except (OSError, smtplib.SMTPException, imaplib.IMAP4.error, poplib.error_proto) as error:
             raise Unfit(f"{self.name}: the end state is wrong: {error}") from error
 
+    @property
+    def trust(self) -> ssl.SSLContext | None:
+        """Trust in the site's CA, which `valija apply` has brought here; None for a site without TLS.
+
+        The name is not compared: the bench connects to addresses.
+        """
+        files = sorted((self.site / "certificates").glob("*.pem"))
+        if not files:
+            return None
+        context = ssl.create_default_context(cafile=str(files[0]))
+        context.check_hostname = False
+        return context
+
+    def _pop(self) -> poplib.POP3:
+        trust = self.trust
+        if trust:
+            return poplib.POP3_SSL(self.address, timeout=20, context=trust)
+        return poplib.POP3(self.address, 110, timeout=20)
+
     def _has(self, user: str, password: str, token: str) -> bool:
-        with imaplib.IMAP4(self.address, 143, timeout=20) as imap:
+        trust = self.trust
+        plain = imaplib.IMAP4_SSL(self.address, ssl_context=trust, timeout=20) if trust else None
+        with plain or imaplib.IMAP4(self.address, 143, timeout=20) as imap:
             imap.login(user, password)
             imap.select("INBOX", readonly=True)
             return bool(imap.search(None, "SUBJECT", token)[1][0])

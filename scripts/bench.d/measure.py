@@ -56,6 +56,18 @@ def fitted(points: Mapping[int, float], count: int) -> float:
     return t2 * (count / n2) ** slope
 
 
+def shown_seconds(value: float) -> str:
+    """Three figures, as far as they say something."""
+    if value >= 100:
+        return f"{value:,.0f} s"
+    return f"{value:.1f} s" if value >= 10 else f"{value:.2f} s" if value >= 0.1 else f"{value * 1000:.1f} ms"
+
+
+def load() -> str:
+    """The machine's load, of 1, 5 and 15 minutes."""
+    return " ".join(f"{one:.1f}" for one in os.getloadavg())
+
+
 def machine() -> dict[str, str]:
     """What the figures were taken on and with."""
     model = next(
@@ -73,6 +85,5 @@ def machine() -> dict[str, str]:
         "python": platform.python_version(),
         "ansible-core": version("ansible-core"),
         "valija": version("valija"),
-        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "command": " ".join(["scripts/bench", *sys.argv[1:]]),
     }

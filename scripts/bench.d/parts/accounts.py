@@ -48,8 +48,10 @@ def measure(plan: Plan) -> dict[str, Any]:
         lines.append(at_least("made in a second, of 10,000", 10_000 / points[OURS][10_000], 2_000))
         lines.append(at_least("checked again in a second, of 10,000", 10_000 / points[AGAIN][10_000], 20_000))
     if len(points[OURS]) > 1:
-        lines.append(at_most("growth exponent, making", exponent(points[OURS]), 1.1))
-        lines.append(at_most("growth exponent, unchanged", exponent(points[AGAIN]), 1.1))
+        for what, way in (("making", OURS), ("unchanged", AGAIN)):
+            lines.append(at_most(f"growth exponent, {what}, all counts", exponent(points[way]), 1.1))
+            if len(large := {count: value for count, value in points[way].items() if count >= 1_000}) > 1:
+                lines.append(at_most(f"growth exponent, {what}, from 1,000 on", exponent(large), 1.1))
     if 300 in points["ansible.builtin.user"] and len(points[OURS]) > 1:
         ours = points[OURS].get(300) or fitted({n: points[OURS][n] for n in sorted(points[OURS])[1:3]}, 300)
         lines.append(
@@ -61,7 +63,8 @@ def measure(plan: Plan) -> dict[str, Any]:
         "hash is given, but for `newusers`, which takes clear passwords alone: beside it stands the module "
         "making hashes. Fitted figures continue the line through the last two in a log-log picture.",
     ]
-    return report(TITLE, seconds, f"{OURS}, 10,000", lines, notes, estimates)
+    growth = {way: found for way, found in points.items() if len(found) > 1}
+    return report(TITLE, seconds, f"{OURS}, 10,000", lines, notes, estimates, growth=growth)
 
 
 class Crowd:

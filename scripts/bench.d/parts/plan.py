@@ -56,15 +56,21 @@ def report(
     lines: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
     estimates: Mapping[str, float] | None = None,
+    calls: Mapping[str, Mapping[str, int]] | None = None,
+    growth: Mapping[str, Mapping[int, float]] | None = None,
 ) -> dict[str, Any]:
-    """The figures of a part; each case beside ours, as a multiple of its median."""
+    """The figures of a part; each case beside ours, as a multiple of its median.
+
+    `calls` are the remote calls of a kind of run, by profile; `growth` the seconds of a way, by count.
+    """
     cases: dict[str, dict[str, Any]] = {name: figures(found) for name, found in seconds.items() if found}
     for name, value in (estimates or {}).items():
         cases[name] = {"median": value, "least": value, "most": value, "rounds": []}
     if ours in cases:
         for name, figure in cases.items():
             figure["beside"] = "1" if name == ours else f"{figure['median'] / cases[ours]['median']:.2f} x"
-    return {"title": title, "cases": cases, "lines": list(lines), "notes": list(notes)}
+    more = {"calls": calls or {}, "growth": growth or {}}
+    return {"title": title, "cases": cases, "lines": list(lines), "notes": list(notes), **more}
 
 
 def at_most(what: str, value: float, limit: float, unit: str = "") -> dict[str, Any]:
