@@ -47,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("show", help="tell which certificate the services are given")
     renew = verbs.add_parser("renew", help="make a new certificate where the present one is near its end")
     renew.add_argument("--force", action="store_true", help="make one in any case")
-    renew.add_argument("--now", type=float, default=time.time(), metavar="SECONDS", help="as if it were this time")
+    days = certificates.RENEWED_DAYS
+    renew.add_argument(
+        "--within", type=int, default=days, metavar="DAYS", help=f"how near its end, {days} days if not said"
+    )
     deliver = verbs.add_parser("deliver", help="give the services a certificate from elsewhere, if it is good")
     deliver.add_argument("certificate", type=Path, help="PEM file, the certificate first, its chain after it")
     deliver.add_argument("key", type=Path, help="PEM file with its private key")
@@ -58,7 +61,7 @@ def _change(store: Store, options: argparse.Namespace) -> int:
     if options.verb == "deliver":
         changed = store.deliver(_pem_files(options.key, options.certificate), time.time())
     else:
-        changed = _renew(store, options.now, force=options.force)
+        changed = _renew(store, options.within, force=options.force)
     reloaded = store.reload()
     if changed or reloaded:
         _, leaf = store.current()
@@ -68,11 +71,11 @@ def _change(store: Store, options: argparse.Namespace) -> int:
     return 0
 
 
-def _renew(store: Store, now: float, *, force: bool) -> bool:
+def _renew(store: Store, within_days: int, *, force: bool) -> bool:
     """What the timer does for each source; true when the certificate changed."""
-    source = store.settings.source
+    source, now = store.settings.source, time.time()
     if source == "selfsigned":
-        why = "asked for" if force else store.why_renew(now)
+        why = "asked for" if force else store.why_renew(now, within_days)
         if not why:
             return False
         _say(f"a new certificate is made: {why}")
@@ -80,7 +83,7 @@ def _renew(store: Store, now: float, *, force: bool) -> bool:
     if source == "acme":  # certbot renews; this is its hook, and a daily look after what the hook could not deliver
         return acme.is_there() and store.deliver(acme.lineage(), now)
     _, leaf = store.current()
-    if leaf is not None and leaf.ends < now + certificates.RENEWED_DAYS * DAY_SECONDS:
+    if leaf is not None and leaf.ends < now + within_days * DAY_SECONDS:
         _say(f"the certificate ends on {certificate.day(leaf.ends)}, and nothing on this host renews it")
     return False
 

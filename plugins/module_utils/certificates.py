@@ -99,7 +99,7 @@ class Store:
             return str(error)
         return ""
 
-    def why_renew(self, now: float) -> str:
+    def why_renew(self, now: float, within_days: int = RENEWED_DAYS) -> str:
         """Why the site's own authority is to issue a new certificate; empty when the present one does."""
         pem, leaf = self.current()
         problem = self.why_not(now)
@@ -109,7 +109,7 @@ class Store:
             return "the names have changed"
         if self.authority.needs_root(now) or not self.authority.signed(pem.certificates[0]):
             return "it is not of the site's own authority"
-        if leaf.ends < now + RENEWED_DAYS * DAY_SECONDS:
+        if leaf.ends < now + within_days * DAY_SECONDS:
             return f"it ends on {certificate.day(leaf.ends)}"
         return ""
 
@@ -171,10 +171,10 @@ def load_settings(folder: Path = FOLDER) -> Settings:
 
 
 @contextlib.contextmanager
-def alone(path: Path = LOCK, *, patience_seconds: float = 60) -> Iterator[None]:
+def alone(*, patience_seconds: float = 60) -> Iterator[None]:
     """Let one program at a time change the certificate. Raises BadCertificate when another one does not end."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    LOCK.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience_seconds
     try:
         while True:

@@ -65,9 +65,10 @@ def _check_companions(values: Mapping[str, Any], source: str) -> list[Finding]:
         if value and source != meant_for:
             remedy = f"Set {SOURCE} to {meant_for}, or remove it."
             findings.append(Finding((name,), value, f"does nothing, for {SOURCE} is {source}", remedy))
-        elif not value and source == "files" and meant_for == "files":
-            remedy = "Name the PEM file on this machine; a relative path counts from the inventory's folder."
-            findings.append(Finding((name,), None, f"is not set, and {SOURCE} is files", remedy))
+    missing = [name for name in (CERTIFICATE, KEY) if source == "files" and not values.get(name)]
+    if missing:
+        remedy = "Name the PEM file on this machine; a relative path counts from the inventory's folder."
+        findings.append(Finding((SOURCE,), source, f"needs {' and '.join(missing)}", remedy))
     return findings
 
 
@@ -83,7 +84,7 @@ def _check_acme(values: Mapping[str, Any], source: str) -> list[Finding]:
         findings.append(Finding((DIRECTORY,), directory, "is no address of an ACME directory", remedy))
     if values.get(CHALLENGE) == "dns-01" and not hook:
         remedy = "Name the program on this machine that sets and clears the TXT record."
-        findings.append(Finding((HOOK,), None, f"is not set, and {CHALLENGE} is dns-01", remedy))
+        findings.append(Finding((CHALLENGE,), "dns-01", f"needs {HOOK}", remedy))
     elif values.get(CHALLENGE) == "http-01" and hook:
         remedy = f"Set {CHALLENGE} to dns-01, or remove it."
         findings.append(Finding((HOOK,), hook, f"does nothing, for {CHALLENGE} is http-01", remedy))

@@ -10,7 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.valija.mailserver.plugins.plugin_utils import archives, squirrelmail_source
+from ansible_collections.valija.mailserver.plugins.plugin_utils import archives
 from ansible_collections.valija.mailserver.plugins.plugin_utils.squirrelmail_source import SourceError, obtain
 
 from .test_squirrelmail_tree import SOURCE
