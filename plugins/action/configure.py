@@ -51,6 +51,9 @@ class ActionModule(ActionBase):
         request["trees"] = [
             {**tree, "digest": tree["digest"] or trees.digest_of_archive(tree["archive"])} for tree in args["trees"]
         ]
+        # A host on which the role has never been is not asked first whether it lacks an archive.
+        if not self._task.check_mode and args["owner_role"] not in _owners(variables, args["owner_role"]):
+            request["trees"] = [_with_archive(tree) for tree in request["trees"]]
         result = self._call(self._more(request, []), variables)
         needs = result.pop("needs", [])
         if needs:
@@ -85,6 +88,12 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             raise AnsibleActionFail(f"The template for {entry['path']} cannot be rendered: {error}") from error
         return {**entry, "content": str(rendered)}
+
+
+def _owners(variables: Mapping[str, Any], unknown: str) -> list[str]:
+    """The roles that have files on the host, as prepare has seen them; the given one where nobody has looked."""
+    known = (variables.get("ansible_facts") or {}).get("valija") or {}
+    return list(known.get("owners", [unknown]))
 
 
 def _with_archive(tree: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,6 +108,7 @@ class ActionModule(ActionBase):
             "distribution": survey["os_release"]["ID"],
             "version": survey["os_release"]["VERSION_ID"],
             "addresses": survey["addresses"],
+            "owners": survey["owners"],
             "memory_mib": survey["memory_mib"],
             "prepared": list(dict.fromkeys([*covered, *roles])),
             "run": lock_owner()["id"],
@@ -132,7 +133,7 @@ class ActionModule(ActionBase):
     ) -> None:
         """Refuse the machine that one sits at until a person has confirmed; one that is Valija's already is."""
         local = str(self._connection.transport).rpartition(".")[2] == "local"
-        if not local or self._task.check_mode or survey["provisioned"]:
+        if not local or self._task.check_mode or survey["owners"]:
             return
         if not boolean(self._value("mail_take_over_confirmed", facts, variables) or False):
             missing = packages.missing((name for role in declared for name in role["packages"]), survey["packages"])

@@ -25,6 +25,8 @@ from ansible_collections.valija.mailserver.plugins.module_utils.firewall import 
     restoring,
 )
 from ansible_collections.valija.mailserver.plugins.module_utils.header import header
+from ansible_collections.valija.mailserver.plugins.module_utils.owned import Owned
+from ansible_collections.valija.mailserver.plugins.module_utils.transaction import STATE
 
 FILE = "/etc/valija/firewall.nft"
 UNIT = "valija-firewall.service"
@@ -232,6 +234,7 @@ def persist(found: Found) -> None:
     try:
         for change in found.changes:
             landing.land(change)
+        Owned("firewall", STATE).add([FILE, UNIT_FILE])
         services.act(services.Steps(daemon_reload=_unit_changes(found.changes)))
         service = _service(True)
         services.act(services.decide([service], services.read([service]), {}))

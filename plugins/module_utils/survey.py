@@ -22,7 +22,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils.host import (
 )
 
 _PROC = Path("/proc")
-# What configure remembers of the files that it owns (owned.py); there is none on a host that it never wrote to.
+# What the roles remember of the files that they own (owned.py); there is none on a host that they never wrote to.
 _OWNED = Path("/var/lib/valija/owned")
 
 
@@ -103,7 +103,7 @@ def survey() -> dict[str, Any]:
         "hidden": hidden,
         "hostname": hostname,
         "hostname_resolves": run(["getent", "hosts", hostname], timeout_seconds=30).ok,
-        "provisioned": _OWNED.is_dir(),
+        "owners": sorted(file.stem for file in _OWNED.glob("*.json")),
         "memory_mib": memory_mib(_text(_PROC / "meminfo")),
         "addresses": local_addresses(_text(_PROC / "net/fib_trie"), _text(_PROC / "net/if_inet6")),
     }

@@ -78,6 +78,7 @@ ansible_facts:
           C(release) is the key of the release in the roles' data, C(distribution) and C(version) are those of
           os-release(5).
         - C(addresses) are the host's, without loopback and link-local, and C(memory_mib) is its memory.
+        - C(owners) are the roles that had files on the host when the play began.
         - C(prepared) holds the roles prepared in the run C(run).
       type: dict
       sample:
@@ -85,6 +86,7 @@ ansible_facts:
         distribution: debian
         version: "13"
         addresses: [198.51.100.10]
+        owners: [postfix]
         memory_mib: 1967
         prepared: [mail, postfix]
         run: "…"
