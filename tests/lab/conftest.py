@@ -24,10 +24,14 @@ from valija.probes import wait
 
 BIN = Path(sys.executable).parent
 
+# What the budgets of remote calls count: tls, postfix, courier, apache, squirrelmail, fail2ban, firewall.
+SERVICE_ROLES = 7
+
 # What tells one state of a host from another: everything Valija manages, contents, owners and modes, not times.
 MANAGED = (
     "/etc/postfix /etc/courier /etc/apache2 /etc/php /etc/squirrelmail /etc/aliases /etc/mailname /etc/passwd "
-    "/etc/group /etc/systemd/system /usr/local/share/squirrelmail /var/www /home /var/local"
+    "/etc/group /etc/systemd/system /etc/valija /etc/fail2ban /etc/pam.d /etc/policyd-rate-limit.yaml "
+    "/usr/local/share/squirrelmail /usr/local/lib/valija /usr/local/sbin /var/www /home /var/local"
 )
 
 
@@ -63,14 +67,14 @@ class LabHost:
         return output.strip()
 
     def managed_state(self) -> str:
-        """One line per managed file: kind, owner, group, mode, digest or link target, path. Password hashes are salted
-        anew for each host, so /etc/shadow is left out."""
+        """One line per managed file: kind, owner, group, mode, digest or link target, path. What each lab makes anew is
+        left out: /etc/shadow with its salts, the keys and certificates, the addresses that are never banned."""
         return self.sh(
-            f"for f in $(find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.(before-valija|lmdb)$)' | sort); "
+            f"for f in $(find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.(before-valija|lmdb|pem)$)' | sort); "
             "do "
             'if [ -L "$f" ]; then echo "l $(readlink "$f") $f"; '
             'elif [ -d "$f" ]; then echo "d $(stat -c "%U %G %a" "$f") $f"; '
-            'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") $(sha256sum <"$f" | cut -c1-64) $f"; fi; done'
+            'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") $(sed /^ignoreip/d "$f" | sha256sum | cut -c1-64) $f"; fi; done'
         )
 
     def mark(self) -> None:
@@ -84,7 +88,10 @@ class LabHost:
 
     def starts(self) -> dict[str, str]:
         """When each daemon was started, by unit; a restart changes it."""
-        units = "postfix postfix@- courier-authdaemon courier-imap courier-pop apache2 php8.2-fpm php8.4-fpm"
+        units = (
+            "postfix postfix@- courier-authdaemon courier-imap courier-pop courier-imap-ssl courier-pop-ssl "
+            "apache2 php8.2-fpm php8.4-fpm fail2ban policyd-rate-limit"
+        )
         times = "-p ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic --value"
         answer = self.sh(f"for u in {units}; do echo $u $(systemctl show {times} $u); done")
         return dict(line.split(maxsplit=1) for line in answer.splitlines() if " " in line)

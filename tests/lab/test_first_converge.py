@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from .conftest import LabSite, summary_of
+from .conftest import SERVICE_ROLES, LabSite, summary_of
 
 RELEASES = ["debian-13", "debian-12"]
 IMAGE = "bare"
-SERVICE_ROLES = 4  # postfix, courier, apache, squirrelmail
 
 
 @pytest.fixture(scope="module")

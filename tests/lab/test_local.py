@@ -15,11 +15,10 @@ import pytest
 import yaml
 from ansible_collections.valija.mailserver.plugins.plugin_utils import squirrelmail_source
 
-from .conftest import LabHost, LabSite
+from .conftest import SERVICE_ROLES, LabHost, LabSite
 
 ROOT = Path(__file__).parents[2]
 CHECKOUT = "/opt/valija"
-SERVICE_ROLES = 4
 
 
 @dataclass(frozen=True)
