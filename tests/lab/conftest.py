@@ -70,11 +70,12 @@ class LabHost:
         """One line per managed file: kind, owner, group, mode, digest or link target, path. What each lab makes anew is
         left out: /etc/shadow with its salts, the keys and certificates, the addresses that are never banned."""
         return self.sh(
-            f"for f in $(find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.(before-valija|lmdb|pem)$)' | sort); "
-            "do "
+            f"find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.(before-valija|lmdb|pem)$)' | sort | "
+            "while read -r f; do "
             'if [ -L "$f" ]; then echo "l $(readlink "$f") $f"; '
             'elif [ -d "$f" ]; then echo "d $(stat -c "%U %G %a" "$f") $f"; '
-            'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") $(sed /^ignoreip/d "$f" | sha256sum | cut -c1-64) $f"; fi; done'
+            'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") '
+            '$(sed /^ignoreip/d "$f" | sha256sum | cut -c1-64) $f"; fi; done'
         )
 
     def mark(self) -> None:
