@@ -27,17 +27,18 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def started(
-    command: Sequence[str], environment: Mapping[str, str], *, pipes: bool
+    command: Sequence[str], environment: Mapping[str, str], *, pipes: bool, early: subprocess.Popen[bytes] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a child, with pipes for its output or with our own; reap it whatever happens.
 
     It gets our input only when that is a terminal, for its questions: Ansible refuses an input that does not block.
+    One that is there already (`early`, with pipes) is taken instead of the command.
     """
     pipe = subprocess.PIPE if pipes else None
     silence = None if sys.stdin and sys.stdin.isatty() else subprocess.DEVNULL
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
-        child = subprocess.Popen(command, env=dict(environment), stdin=silence, stdout=pipe, stderr=pipe)
+        child = early or subprocess.Popen(command, env=dict(environment), stdin=silence, stdout=pipe, stderr=pipe)
         try:
             yield child
         except KeyboardInterrupt as interruption:

@@ -10,12 +10,14 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.text import Text
 
+from valija import early as early_child
 from valija import inventory_files
 from valija.child import lines, started
 from valija.messages import _
@@ -23,7 +25,7 @@ from valija.progress import TAKE_OVER, EventFile, Failure, Progress, Record, mak
 
 CALLBACK = "valija.mailserver.events"
 
-# What may lie beside hosts.yml and is no inventory: accounts (mail_accounts_file), and certificates, ours and the site's.
+# What may lie beside hosts.yml and is no inventory: tables of accounts, and certificates, ours and the site's.
 TABLES = r"\.(csv|jsonl|ndjson|pem|crt|key)$,^certificates$"
 
 
@@ -196,10 +198,12 @@ def run_playbook(
     ask_vault_pass: bool = False,
     environment: Mapping[str, str] | None = None,
     progress: Progress | None = None,
+    early: early_child.Early | None = None,
 ) -> Outcome:
     """Run a playbook to its end and say how it ended; failures are shown by the progress, not raised.
 
-    `environment` is added to the child's. KeyboardInterrupt is passed on to the child, which is waited for.
+    `environment` is added to the child's. `early` is a child that has Ansible loaded (`loading`). KeyboardInterrupt is
+    passed on to the child, which is waited for.
     Raises InputError when the inventory does not exist or a file of it cannot be read.
     """
     inventory_files.require_readable(inventory)
@@ -226,7 +230,7 @@ def run_playbook(
                 returncode, errors, record = _run_openly(command, variables, events)
             else:
                 with progress:
-                    returncode, errors, record = _run_quietly(command, variables, events, progress)
+                    returncode, errors, record = _run_quietly(command, variables, events, progress, early)
         except KeyboardInterrupt:
             progress.console.print(Text(_("Interrupted. The same command goes on from here."), style="bold yellow"))
             raise
@@ -264,8 +268,22 @@ def _run_openly(command: Sequence[str], environment: Mapping[str, str], events: 
     return child.returncode, "", record
 
 
+@contextmanager
+def loading(inventory: Sequence[str], *, verbosity: int = 0) -> Iterator[early_child.Early | None]:
+    """Have Ansible loaded for a run of `run_playbook` that comes soon; None where its output is not ours to read."""
+    if verbosity:
+        yield None
+        return
+    with early_child.begun(playbook_environment(inventory, Path(os.devnull))) as early:
+        yield early
+
+
 def _run_quietly(
-    command: Sequence[str], environment: Mapping[str, str], events: EventFile, progress: Progress
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    events: EventFile,
+    progress: Progress,
+    early: early_child.Early | None = None,
 ) -> tuple[int, str, Record]:
     """Show the events as they come; keep Ansible's error output for the case that it says nothing else."""
     record = Record()
@@ -276,7 +294,8 @@ def _run_quietly(
             record.take(event)
             progress.event(event)
 
-    with started(command, environment, pipes=True) as child:
+    ready = early.child if early and early.told(["ansible-playbook", *command[4:]], environment) else None
+    with started(command, environment, pipes=True, early=ready) as child:
         for stream, line in lines(child):
             look()
             if stream == "out":

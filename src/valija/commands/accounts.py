@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from rich.table import Table
 from valija import account_list, inventory_files, options, runner, summary
 from valija.account_list import AccountFile
 from valija.account_table import AccountTable
+from valija.early import Early
 from valija.errors import InputError, ValijaError
 from valija.messages import _
 
@@ -113,14 +115,15 @@ def add(name: str, full_name: str, **given: Any) -> int:
     """Write the account, then apply the accounts."""
     account = {"name": name} | ({"full_name": full_name} if full_name else {})
     _require_good({**account, "password": secrets.token_urlsafe(_PASSWORD_BYTES)})
-    _file_for_new(name, given["inventory"])
-    password = _password(name, given)
-    made = _hash(password, given["scheme"], given["cost"])
-    with inventory_files.edited(given["inventory"]):
-        file = _file_for_new(name, given["inventory"])
-        text = file.with_account({**account, "password_hash": made})
-        file.write(text)
-    return _apply(file, text, name, password, given)
+    with _loading(given) as early:
+        _file_for_new(name, given["inventory"])
+        password = _password(name, given)
+        made = _hash(password, given["scheme"], given["cost"])
+        with inventory_files.edited(given["inventory"]):
+            file = _file_for_new(name, given["inventory"])
+            text = file.with_account({**account, "password_hash": made})
+            file.write(text)
+        return _apply(file, text, name, password, {**given, "early": early})
 
 
 @command.command(
@@ -139,14 +142,15 @@ def add(name: str, full_name: str, **given: Any) -> int:
 @_with(apply_options)
 def password(name: str, **given: Any) -> int:
     """Write the hash, then apply the accounts."""
-    account_list.the_file(given["inventory"], name)
-    word = _password(name, given)
-    made = _hash(word, given["scheme"], given["cost"])
-    with inventory_files.edited(given["inventory"]):
-        file = account_list.the_file(given["inventory"], name)
-        text = file.with_password_hash(name, made)
-        file.write(text)
-    return _apply(file, text, name, word, given)
+    with _loading(given) as early:
+        account_list.the_file(given["inventory"], name)
+        word = _password(name, given)
+        made = _hash(word, given["scheme"], given["cost"])
+        with inventory_files.edited(given["inventory"]):
+            file = account_list.the_file(given["inventory"], name)
+            text = file.with_password_hash(name, made)
+            file.write(text)
+        return _apply(file, text, name, word, {**given, "early": early})
 
 
 @command.command("hash", help=_("Print the hash of a password, for password_hash in mail_accounts."))
@@ -158,6 +162,11 @@ def hash_(generate: bool, from_stdin: bool, scheme: str, cost: int) -> None:
     if generate:
         click.echo(word, err=True)
     click.echo(_hash(word, scheme, cost))
+
+
+def _loading(given: dict[str, Any]) -> AbstractContextManager[Early | None]:
+    """Ansible, loaded beside what is read and written here."""
+    return nullcontext() if given["no_apply"] else runner.loading(given["inventory"], verbosity=given["verbosity"])
 
 
 def _inventory_data(inventory: Sequence[str], vault_password_file: str | None, ask_vault_pass: bool) -> dict[str, Any]:
@@ -295,7 +304,7 @@ def _apply(file: AccountFile | AccountTable, text: str, name: str, word: str, gi
 def _run(name: str, given: dict[str, Any]) -> runner.Outcome:
     """Apply the accounts, with the password of this one whatever the policy."""
     extra = [*given["extra_vars"], json.dumps({"accounts_enforce": [name]})]
-    shared = {key: given[key] for key in ("limit", "verbosity", "vault_password_file", "ask_vault_pass")}
+    shared = {key: given[key] for key in ("limit", "verbosity", "vault_password_file", "ask_vault_pass", "early")}
     progress = summary.progress_for(given["as_json"])
     return runner.run_playbook("accounts", given["inventory"], extra_vars=extra, progress=progress, **shared)
 
