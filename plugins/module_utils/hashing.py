@@ -39,9 +39,10 @@ class Scheme:
     most: int
 
 
-# The cost of yescrypt doubles with each step; that of sha512 is its number of rounds.
+# The cost of yescrypt doubles with each step, and 5 is Debian's own (YESCRYPT_COST_FACTOR of login.defs(5)); that of
+# sha512 is its number of rounds. Measured with libcrypt 4.4.38 on one core of an EPYC: 17 ms, and 12 ms.
 SCHEMES = {
-    "yescrypt": Scheme("$y$", 4, 1, 11),
+    "yescrypt": Scheme("$y$", 5, 1, 11),
     "sha512": Scheme("$6$", 40_000, 1_000, 999_999_999),
 }
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from ansible_collections.valija.mailserver.plugins.module_utils import hashing
 from hypothesis import given, settings
@@ -78,3 +82,38 @@ def test_only_what_changed_is_hashed_anew() -> None:
     assert made.keys() == {"bob", "carol"}
     assert hashing.verify_password("new", made["bob"])
     assert hashing.verify_password("first", made["carol"])
+
+
+def python(version: str) -> str:
+    """An interpreter of this version; skipped where this machine has none."""
+    found = [shutil.which(f"python{version}"), *map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))]
+    for path in filter(None, found):
+        if subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return path
+    pytest.skip(f"no Python {version} here")
+
+
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
+def test_every_python_makes_and_knows_the_same_hashes(version: str) -> None:
+    made = hashing.hash_password("correct horse", cost=1)
+    code = (
+        "import sys; from ansible_collections.valija.mailserver.plugins.module_utils import hashing as h; "
+        "print(h.verify_password('correct horse', sys.argv[1]), h.hash_password('correct horse', cost=1))"
+    )
+    collections = Path(hashing.__file__).parents[4].parent
+    ran = subprocess.run(
+        [python(version), "-B", "-W", "error", "-c", code, made],
+        env={"PYTHONPATH": str(collections), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    known, theirs = ran.stdout.split()
+    assert known == "True"
+    assert hashing.verify_password("correct horse", theirs)
+
+
+def test_the_default_is_debians_own_cost_and_another_hash_of_the_password_is_kept() -> None:
+    assert hashing.hash_password("correct horse").startswith("$y$j9T$")
+    cheap = hashing.hash_password("correct horse", cost=1)
+    assert hashing.new_hashes({"alice": hashing.Question("correct horse", cheap)}) == {}
