@@ -8,6 +8,7 @@ from typing import Any
 from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding, Steps, not_text
 from ansible_collections.valija.mailserver.plugins.module_utils.site_accounts import check_accounts
 from ansible_collections.valija.mailserver.plugins.module_utils.site_aliases import check_aliases
+from ansible_collections.valija.mailserver.plugins.module_utils.site_guard import check_guard
 from ansible_collections.valija.mailserver.plugins.module_utils.site_names import (
     Verdict,
     domain_problem,
@@ -39,6 +40,7 @@ def check_site(values: dict[str, Any]) -> list[Finding]:
         *_check_message_size(values),
         *check_tls(values),
         *_check_squirrelmail_source(values),
+        *check_guard(values),
     ]
 
 
