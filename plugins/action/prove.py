@@ -20,7 +20,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible.utils.display import Display
-from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file, prove_site, role_specs
+from ansible_collections.valija.mailserver.plugins.plugin_utils import accounts_file, prove_site, role_specs, tls_files
 
 display = Display()
 
@@ -110,9 +110,12 @@ class ActionModule(ActionBase):
         }
 
     def _root(self, host: str, mail: dict[str, Any], variables: dict[str, Any]) -> str:
-        """The root of the site's own authority, as people import it, or from the host where it was not kept here."""
+        """The root of the site's own authority, as people import it, or from the host where it was not kept here.
+
+        Of the other sources it is what their files bring along, which prepare has judged.
+        """
         if mail.get("mail_tls_source") != "selfsigned":
-            return ""
+            return tls_files.trusted(mail, variables, self._loader)
         kept = accounts_file.path_of(f"certificates/{host}.pem", variables)
         if kept.is_file():
             return kept.read_text("utf-8")

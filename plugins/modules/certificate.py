@@ -132,7 +132,7 @@ import os
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.valija.mailserver.plugins.module_utils import certificates, lock
+from ansible_collections.valija.mailserver.plugins.module_utils import certificates, lock, signals
 from ansible_collections.valija.mailserver.plugins.module_utils.certificate_call import call_of, settle
 from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused
 from ansible_collections.valija.mailserver.plugins.module_utils.request import mask, request_of
@@ -147,6 +147,7 @@ def main() -> None:
     )
     if os.geteuid() != 0:
         module.fail_json(msg="This needs root on the host: set ansible_become to true.")
+    signals.unwind()
     os.umask(0o022)
     owner = module.params["_lock_owner"]
     asked = json.loads(zlib.decompress(base64.b64decode(module.params["payload"])))

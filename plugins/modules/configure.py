@@ -311,24 +311,13 @@ disabled:
 import base64
 import json
 import os
-import signal
 import zlib
-from types import FrameType
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.valija.mailserver.plugins.module_utils import lock
+from ansible_collections.valija.mailserver.plugins.module_utils import lock, signals
 from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused
 from ansible_collections.valija.mailserver.plugins.module_utils.request import mask, request_of
 from ansible_collections.valija.mailserver.plugins.module_utils.transaction import configure
-
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """End the transaction, which puts all back; a second signal must not end that."""
-    for ignored in SIGNALS:
-        signal.signal(ignored, signal.SIG_IGN)
-    raise KeyboardInterrupt(f"Interrupted by signal {number}.")
 
 
 def main() -> None:
@@ -339,8 +328,7 @@ def main() -> None:
     )
     if os.geteuid() != 0:
         module.fail_json(msg="This needs root on the host: set ansible_become to true.")
-    for number in SIGNALS:
-        signal.signal(number, _interrupt)
+    signals.unwind()
     os.umask(0o022)
     owner = module.params["_lock_owner"]
     request = request_of(json.loads(zlib.decompress(base64.b64decode(module.params["payload"]))))

@@ -8,8 +8,16 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
+from ansible_collections.valija.mailserver.plugins.module_utils import certificate
 from ansible_collections.valija.mailserver.plugins.module_utils.finding import Finding
-from ansible_collections.valija.mailserver.plugins.module_utils.site_tls import FILES, SOURCE, Material, check_material
+from ansible_collections.valija.mailserver.plugins.module_utils.site_tls import (
+    CA,
+    CERTIFICATE,
+    FILES,
+    SOURCE,
+    Material,
+    check_material,
+)
 from ansible_collections.valija.mailserver.plugins.plugin_utils.accounts_file import path_of
 
 
@@ -24,6 +32,18 @@ def findings(values: Mapping[str, Any], variables: Mapping[str, Any], loader: Da
         texts[name], problem = _text(name, value, variables, loader)
         found += [problem] if problem else []
     return [*found, *check_material(values, Material(texts), time.time())]
+
+
+def trusted(values: Mapping[str, Any], variables: Mapping[str, Any], loader: DataLoader) -> str:
+    """The roots (PEM) that the site's files bring along, for those who must verify what the services show.
+
+    They are those in the chain of `files`, and the CA file of acme; empty where a public CA is to be asked.
+    """
+    name = {"files": CERTIFICATE, "acme": CA}.get(str(values.get(SOURCE)), "")
+    if not values.get(name):
+        return ""
+    blocks = certificate.pem_of(text(str(values[name]), variables, loader)).certificates
+    return "".join(f"{block}\n" for block in blocks if certificate.read(block).is_root)
 
 
 def text(value: str, variables: Mapping[str, Any], loader: DataLoader) -> str:
