@@ -127,7 +127,8 @@ def tls_block(mail: Mapping[str, Any], root: str) -> dict[str, Any] | None:
 
 def peer_block(peer: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the checks are told of the peer; None when there is no peer."""
-    return {name: peer[name] for name in ("ipv4", "ipv6", "api", "domains", "strangers") if name in peer} or None
+    known = ("ipv4", "ipv6", "api", "domains", "strangers", "block_list")
+    return {name: peer[name] for name in known if name in peer} or None
 
 
 def listeners(declared: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
