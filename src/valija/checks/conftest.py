@@ -203,7 +203,8 @@ def smtp(
         return session
 
     yield open_session
-    replies = [heard(reply) for session in sessions for reply in session.replies]
+    # Who speaks before the greeting has broken the grammar first: postscreen answers in the midst of its own greeting.
+    replies = [heard(reply) for session in sessions if not session.early for reply in session.replies]
     replies_so_far += replies
     for session in sessions:
         session.close()

@@ -162,7 +162,7 @@ def test_folders(imap: Callable[..., Any]) -> None:
 def test_pop3_order_and_numbers(
     smtp: Callable[..., Smtp], pop3: Callable[..., Any], mailbox: Mailbox, sender: str, bob: Account, family: str
 ) -> None:
-    deliver(smtp, mailbox, sender, bob)
+    [sent] = deliver(smtp, mailbox, sender, bob)
     with pop3(bob, family, login=False) as drop:
         for early in ("STAT", "LIST", "RETR 1", "XNOSUCHCOMMAND"):
             assert drop.ask(early)[0].startswith("-ERR"), early
@@ -172,8 +172,11 @@ def test_pop3_order_and_numbers(
             assert drop.ask(wrong)[0].startswith("-ERR"), wrong
         for good in ("NOOP", "STAT", "RSET", "LIST 1"):
             assert drop.ask(good)[0].startswith("+OK"), good
-        octets = int(drop.ask("LIST 1")[0].split()[2])
-        assert len(drop.content(1)) == octets, _("LIST says {octets} octets, RETR gives others.").format(octets=octets)
+        number = drop.number_of(sent.test_id)
+        octets = int(drop.ask(f"LIST {number}")[0].split()[2])
+        assert len(drop.content(number)) == octets, _("LIST says {octets} octets, RETR gives others.").format(
+            octets=octets
+        )
         assert drop.ask("QUIT")[0].startswith("+OK")
 
 

@@ -180,19 +180,27 @@ EARLY_SETTING = "postfix_main_cf_extra: smtpd_forbid_unauth_pipelining, smtpd_da
 
 @check(
     "A-72",
-    N_("A command sent before its turn ends the session"),
+    N_("A command sent before its turn ends the session; one sent behind STARTTLS is never heard"),
     clauses=[rfc(2920, "3.1"), rfc(3207, "4")],
     setting=EARLY_SETTING,
     remedy=APPLY,
 )
 @pytest.mark.parametrize("verb", list(EARLY))
-def test_early_command(smtp: Smtp, host: Any, sender: str, alice: Account, verb: str, family: str) -> None:
+def test_early_command(
+    smtp: Smtp, request: pytest.FixtureRequest, host: Any, sender: str, alice: Account, verb: str, family: str
+) -> None:
     before, line, early = (text.format(sender=sender, alice=alice.address) for text in EARLY[verb])
     with smtp(family) as talk:
         offered = talk.command(before).text if before else verb
         talk.raw_bytes(f"{line}\r\n{early}\r\n".encode())
         if verb not in offered.replace("\n", " ").split() and verb in ("STARTTLS", "AUTH"):
             refused(talk.read_reply())  # nothing turns from plain text to anything else
+        elif verb == "STARTTLS":
+            answered(talk.read_reply(), 220)
+            talk.handshake(request.getfixturevalue("tls_context"))
+            assert not talk.answers_within(ANSWER_SECONDS), _("{line!r} is answered under TLS.").format(line=early)
+            answered(talk.say_ehlo(), 250)
+            answered(talk.rcpt_to(alice.address), 503, enhanced="5.5.1")
         elif not host.run("postconf -H smtpd_forbid_unauth_pipelining").stdout.strip():
             pytest.skip(_("no setting: the Postfix of this release has no smtpd_forbid_unauth_pipelining"))
         else:

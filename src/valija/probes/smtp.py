@@ -112,7 +112,7 @@ class Session(smtplib.SMTP):
     ) -> None:
         self._route = route or Direct()
         self._tls = tls
-        self._early = early
+        self.early = early
         self.server_name = server_name or host
         self._last_sent = ""
         self.replies: list[Reply] = []
@@ -129,9 +129,9 @@ class Session(smtplib.SMTP):
         transcript.on_conversation(self.recorder)
         if self._tls is not None:
             sock = wrapped(sock, self._tls, self.server_name, self.recorder)
-        if self._early:
-            self.recorder.client_says(self._early)
-            sock.sendall(self._early)
+        if self.early:
+            self.recorder.client_says(self.early)
+            sock.sendall(self.early)
         return sock
 
     def send(self, s: Any) -> None:
