@@ -25,10 +25,17 @@ from valija.probes.smtp import Session
 
 # The units of each role that declares a listener, besides which PHP's serves the webmail.
 UNITS = {
-    "postfix": ["postfix"],
-    "courier": ["courier-authdaemon", "courier-imap", "courier-pop"],
-    "apache": ["apache2"],
+    "postfix": ["postfix.service"],
+    "courier": ["courier-authdaemon.service", "courier-imap.service", "courier-pop.service"],
+    "apache": ["apache2.service"],
 }
+# Those that come with a certificate, with bans and with the firewall.
+TLS_UNITS = {
+    "postfix": ["policyd-rate-limit.service", "valija-rate-limit-clean.timer"],
+    "courier": ["courier-imap-ssl.service", "courier-pop-ssl.service"],
+}
+TLS_SOURCE_UNITS = {"selfsigned": ["valija-certificate.timer"], "acme": ["certbot.timer"]}
+SWITCHED_UNITS = {"mail_bans": ["fail2ban.service"], "mail_firewall": ["valija-firewall.service"]}
 
 # What may listen beside the declared: by program, and where. ss names no program for what a container's engine holds.
 ALLOWED = {
@@ -48,7 +55,27 @@ CONTAINER_RESOLVER = "127.0.0.11"
 SCANNED = (
     *(21, 23, 24, 25, 26, 53, 79, 80, 81, 106, 110, 111, 113, 119, 135, 139, 143, 158, 209, 220, 389, 443, 445, 465),
     *(512, 513, 514, 515, 548, 587, 628, 631, 636, 783, 873, 953, 993, 995, 1080, 2000, 2003, 2049, 2525, 3128, 3306),
-    *(4190, 4949, 5432, 6379, 8000, 8008, 8080, 8081, 8443, 8888, 8891, 9000, 9993, 10024, 10025, 10026, 11211, 11332),
+    *(
+        4190,
+        4949,
+        5432,
+        6379,
+        8000,
+        8008,
+        8080,
+        8081,
+        8443,
+        8888,
+        8891,
+        9000,
+        9993,
+        10024,
+        10025,
+        10026,
+        10587,
+        11211,
+        11332,
+    ),
 )
 
 LOG_ALLOWED = Path(__file__).with_name("log_allowed.json")
@@ -82,8 +109,12 @@ find /etc /usr/local/etc /var/lib -xdev -type f -readable -size -64k \
     remedy=N_("Run `valija apply`; then look at `systemctl status` of the unit on the host."),
 )
 def test_services_are_active_and_enabled(host: Any, site: Site) -> None:
-    roles = {listener.role for listener in site.listens}
-    units = [f"{unit}.service" for role in sorted(roles) for unit in UNITS.get(role, [])]
+    roles = sorted({listener.role for listener in site.listens})
+    units = [unit for role in roles for unit in UNITS.get(role, [])]
+    if site.tls:
+        units += [unit for role in roles for unit in TLS_UNITS.get(role, [])]
+        units += TLS_SOURCE_UNITS.get(site.tls.source, [])
+    units += [unit for name, these in SWITCHED_UNITS.items() if site.mail.get(name) for unit in these]
     if site.webmail != "none":
         found = host.run("systemctl list-unit-files --plain --no-legend 'php*-fpm.service'").stdout.split()
         units += [word for word in found if word.endswith("-fpm.service")][:1] or ["php-fpm.service"]
@@ -196,7 +227,7 @@ def difference(wanted: dict[str, Any], found: dict[str, Any]) -> str:
     remedy=N_("A container needs the capability SYS_ADMIN for it; without it the units' protections are void."),
 )
 def test_sandbox_is_real(host: Any) -> None:
-    touch = "systemd-run --quiet --wait --pipe -p ProtectSystem=strict touch /usr/valija-probe"
+    touch = "systemd-run --quiet --collect --wait --pipe -p ProtectSystem=strict touch /usr/valija-probe"
     try:
         said = host.run(touch)
         assert said.rc != 0, _("touch /usr/valija-probe succeeded inside ProtectSystem=strict.")
