@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from valija.probes import imap, wait
 from valija.probes.web import Browser
 from valija.probes.webmail import SquirrelMail
 
-from .conftest import LabSite, find_host
+from .conftest import LabSite, find_host, valija
 
 pytestmark = pytest.mark.slow
 
@@ -79,12 +80,13 @@ def test_no_look_up_fails_while_tables_are_replaced_and_the_new_ones_count_at_on
 
 
 class Person:
-    """Somebody who is logged in by IMAP with TLS, and in the webmail."""
+    """Somebody who is logged in by IMAP with TLS, and in the webmail; the stack ends what is left of it."""
 
-    def __init__(self, lab: LabSite, name: str, password: str) -> None:
+    def __init__(self, stack: ExitStack, lab: LabSite, name: str, password: str) -> None:
         address = find_host(yaml.safe_load((lab.path / "hosts.yml").read_text()), lab.host.name)["ansible_host"]
         trust = ssl.create_default_context(cafile=str(lab.path / "certificates" / f"{lab.host.name}.pem"))
         self.imap = imap.connect(address, 993, tls=trust, server_name=f"mail.{DOMAIN}")
+        stack.enter_context(self.imap)
         self.imap.login(name, password)
         self.webmail = SquirrelMail(Browser(f"https://mail.{DOMAIN}", host=address, tls=trust))
         self.webmail.login(name, password)
@@ -100,12 +102,20 @@ class Person:
         return page.status == 200 and self.webmail.logged_in(page)
 
 
-def test_a_changed_password_and_a_disabled_account_end_the_sessions_of_that_user_alone(served: LabSite) -> None:
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as held:
+        yield held
+
+
+def test_a_changed_password_and_a_disabled_account_end_the_sessions_of_that_user_alone(
+    served: LabSite, stack: ExitStack
+) -> None:
     words = yaml.safe_load((served.path / "group_vars/all/secrets.yml").read_text())["vault_passwords"]
-    alice, bob = Person(served, "alice", words["alice"]), Person(served, "bob", words["bob"])
+    alice, bob = Person(stack, served, "alice", words["alice"]), Person(stack, served, "bob", words["bob"])
     assert all([alice.reads_by_imap(), alice.reads_in_the_webmail(), bob.reads_by_imap(), bob.reads_in_the_webmail()])
 
-    changed = served.valija("accounts password", "alice", "--generate")
+    changed = valija("accounts", "password", "alice", "-i", str(served.path), "--generate")
     assert changed.code == 0, changed.output
     begun = time.monotonic()
     wait.until(lambda: not alice.reads_by_imap(), within=5, what="the end of alice's IMAP session")
@@ -114,7 +124,7 @@ def test_a_changed_password_and_a_disabled_account_end_the_sessions_of_that_user
     assert bob.reads_by_imap() and bob.reads_in_the_webmail()
     word = re.search(r"Password of alice: (\S+)", changed.output)
     assert word is not None
-    Person(served, "alice", word[1])
+    Person(stack, served, "alice", word[1])
 
     mail = served.path / "group_vars/all/mail.yml"
     mail.write_text(mail.read_text().replace("  - name: bob\n", "  - name: bob\n    state: disabled\n"))
