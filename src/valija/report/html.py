@@ -48,6 +48,7 @@ BEHAVIOURS = (
     N_("Commands"),
     N_("Content"),
     N_("Encryption"),
+    N_("Firewall"),
     N_("Forgery"),
     N_("Greeting"),
     N_("Handshake flood"),
