@@ -16,7 +16,7 @@ from .conftest import BIN, LabSite, up, valija
 NAME = "test-interrupted"
 
 # More than a first run on a host with the packages in makes: `whole` sees to that.
-CALLS = 9
+CALLS = 14
 
 
 def started_calls(events: Path) -> int:
