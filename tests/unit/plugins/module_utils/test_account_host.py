@@ -198,6 +198,33 @@ def test_what_others_changed_since_the_first_look_is_kept(root: Path, monkeypatc
     assert (root / "home/alice").stat().st_uid == 1002
 
 
+def test_a_home_that_came_since_the_first_look_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, before = hashing.new_hashes, (root / "etc/passwd").read_text()
+
+    def slow(*args: Any) -> dict[str, str]:
+        """Somebody puts a folder where the new account's home would be, while its password is hashed."""
+        (root / "home/alice").mkdir(parents=True, exist_ok=True)
+        return ours(*args)
+
+    monkeypatch.setattr(account_host, "new_hashes", slow)
+    with pytest.raises(Refused, match="is there already, and is not the home of an account that Valija made"):
+        run(root, [{"name": "alice", "password": "secret"}], cost=1)
+    assert (root / "etc/passwd").read_text() == before
+
+
+def test_the_host_is_looked_at_once_when_nobody_meddles(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    ours = account_host.look
+
+    def counted(*given: Any) -> Any:
+        looks.append(given)
+        return ours(*given)
+
+    monkeypatch.setattr(account_host, "look", counted)
+    run(root, FIRST)
+    assert len(looks) == 1
+
+
 def test_a_password_is_hashed_once_in_a_run_and_stays(root: Path) -> None:
     items = [{"name": "alice", "password": "secret"}]
     run(root, items, cost=1)
