@@ -33,18 +33,28 @@ def session(pid: int | None = None) -> str:
     while not own and number > 1:
         try:
             environment = (_PROC / str(number) / "environ").read_bytes()
-            fields = (_PROC / str(number) / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             break
         match = re.search(rb"(?:^|\0)SSH_CONNECTION=([^\0]*)", environment)
         own = match[1].decode("ascii", "replace") if match else ""
-        number = int(fields[1])
+        number = _parent(number)
     return own if len(own.split()) == 4 else ""
 
 
+def _parent(pid: int) -> int:
+    """The number of a process's parent (proc_pid_stat(5)); 0 when it has ended."""
+    try:
+        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
 def ports(listeners: Iterable[Listener]) -> set[int]:
-    """All ports of SSH that can be found: listened on by sshd, configured, waited on by systemd, and come in by."""
-    found = {held.port for held in listeners if held.program == "sshd" and not held.loopback}
+    """All ports of SSH that can be found: listened on by sshd, configured, waited on by systemd, and come in by.
+
+    A port that somebody forwards is held by the process of his session, and not by the daemon, which systemd started.
+    """
+    found = {held.port for held in listeners if held.program == "sshd" and not held.loopback and _parent(held.pid) == 1}
     found |= from_sshd(run(["sshd", "-T"], timeout_seconds=20).out)
     unit = run(["systemctl", "show", "--property=ActiveState,Listen", "ssh.socket"], timeout_seconds=20).out
     if "ActiveState=active" in unit:

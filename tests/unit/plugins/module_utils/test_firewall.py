@@ -111,9 +111,11 @@ def test_all_sources_count_and_loopback_does_not(monkeypatch: pytest.MonkeyPatch
     said = {"sshd": "port 2222\n", "systemctl": "ActiveState=inactive\nListen=0.0.0.0:2300 (Stream)\n"}
     monkeypatch.setattr(ssh_ports, "run", lambda argv, **_: Done(said[argv[0]]))
     monkeypatch.setenv("SSH_CONNECTION", "192.0.2.7 50000 198.51.100.10 2022")
+    monkeypatch.setattr(ssh_ports, "_parent", {100: 1, 200: 100}.__getitem__)
     listeners = [
-        Listener(22, "0.0.0.0", "sshd", 1),
-        Listener(6010, "127.0.0.1", "sshd", 2),
+        Listener(22, "0.0.0.0", "sshd", 100),
+        Listener(6010, "127.0.0.1", "sshd", 100),
+        Listener(8080, "0.0.0.0", "sshd", 200),  # forwarded in the session of a user
         Listener(25, "::", "master", 3),
     ]
     assert ssh_ports.ports(listeners) == {22, 2222, 2022}
