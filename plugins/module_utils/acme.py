@@ -23,6 +23,9 @@ DELIVER = "/usr/local/sbin/valija-certificate renew"
 # A CA may take minutes, and a hook waits until its record is seen everywhere.
 TIMEOUT_SECONDS = 900.0
 
+# How much of certbot's words a person is told: the reason stands some lines before their end.
+TOLD_LINES = 30
+
 
 @dataclass(frozen=True)
 class Acme:
@@ -107,9 +110,10 @@ def obtain(acme: Acme, names: Sequence[str]) -> None:
     environment = {"REQUESTS_CA_BUNDLE": acme.ca} if acme.ca else {}
     said = run(command(acme, names), environment=environment, timeout_seconds=TIMEOUT_SECONDS)
     if not said.ok:
+        words = "\n".join(line for line in [*said.out.splitlines(), *said.err.splitlines()] if line.strip())
         raise BadCertificate(
             f"was not given by the CA. {_remedy(acme)} The services go on with the one they have. certbot says:\n"
-            f"{said.last_words(20)}"
+            + "\n".join(words.splitlines()[-TOLD_LINES:])
         )
 
 

@@ -19,6 +19,9 @@ from ansible_collections.valija.mailserver.plugins.module_utils.command import D
 
 TIMEOUT_SECONDS = 30.0
 
+# The clocks of a host and of a CA differ: a certificate that begins so soon is taken for one that has begun.
+CLOCK_SECONDS = 300
+
 _BLOCK = re.compile(r"-----BEGIN (?P<label>[A-Z0-9 ]+)-----\s.*?-----END (?P=label)-----", re.DOTALL)
 
 
@@ -149,10 +152,10 @@ def judge_key(keys: Sequence[str], leaf: Certificate) -> None:
 
 
 def judge_time(leaf: Certificate, now: float) -> None:
-    """BadCertificate when it has ended, or not begun."""
+    """BadCertificate when it has ended, or will not have begun by any clock."""
     if leaf.ends <= now:
         raise BadCertificate(f"expired on {day(leaf.ends)}")
-    if leaf.begins > now:
+    if leaf.begins > now + CLOCK_SECONDS:
         raise BadCertificate(f"is not valid before {day(leaf.begins)}")
 
 
@@ -164,7 +167,7 @@ def judge_chain(blocks: Sequence[str], chain: Sequence[Certificate], now: float)
                 f"has a chain in the wrong order: certificate {place} is issued by {lower.issuer}, "
                 f"and {upper.subject} stands after it"
             )
-    verified = _verify(blocks, now)
+    verified = _verify(blocks, max(now, *(each.begins for each in chain if each.begins <= now + CLOCK_SECONDS)))
     if verified:
         raise BadCertificate(f"has a chain that does not verify ({verified})")
 

@@ -56,7 +56,7 @@ def settle(call: Call, result: dict[str, Any], store: Store, *, check_mode: bool
         if check_mode:
             after = f"a new certificate: {why}\n" if why else certificates.described(before)
             return _told(call, store, result, before, after, changed=bool(why))
-        changed, reloaded = _bring(call, store, now, why)
+        changed, reloaded = _bring(call, store, why)
     except BadCertificate as error:
         raise Refused(f"The certificate {error}") from error
     except ServiceError as error:
@@ -76,7 +76,8 @@ def _why(call: Call, store: Store, now: float) -> str:
     elif call.issue and settings.acme:
         why = acme.why_issue(settings.acme, settings.names, now)
     else:
-        why = store.why_not(now)
+        # Until the CA has given another one, a certificate that lacks a new name is better than one that nobody trusts.
+        why = store.why_not(now, for_any_name=True)
         if not why and not issue_due(settings, now) and store.text() != acme.lineage().text:
             why = "certbot's is not in place"
     return why or ("" if store.has_permissions() else "its owner or its mode differs")
@@ -87,13 +88,13 @@ def issue_due(settings: Settings, now: float) -> bool:
     return bool(settings.acme and acme.why_issue(settings.acme, settings.names, now))
 
 
-def _bring(call: Call, store: Store, now: float, why: str) -> tuple[bool, tuple[str, ...]]:
+def _bring(call: Call, store: Store, why: str) -> tuple[bool, tuple[str, ...]]:
     """Do it: whether the certificate changed, and the units that were reloaded."""
     settings = call.settings
     if why and call.issue and settings.acme:
         acme.obtain(settings.acme, settings.names)  # its hook delivers already, and takes the lock
     with certificates.alone():
-        return _put(call, store, now) if why else False, store.reload()
+        return _put(call, store, time.time()) if why else False, store.reload()
 
 
 def _put(call: Call, store: Store, now: float) -> bool:
@@ -102,9 +103,9 @@ def _put(call: Call, store: Store, now: float) -> bool:
         return store.deliver(certificate.pem_of(call.pem), now)
     if source == "acme" and (call.issue or not issue_due(call.settings, now)):
         return store.deliver(acme.lineage(), now) or call.issue
-    # For acme this one lets the daemons start, and the CA find the web server.
-    good = not (store.why_renew(now) if source == "selfsigned" else store.why_not(now))
-    return store.deliver(store.current()[0], now) if good else store.renew(now)
+    if not (store.why_renew(now) if source == "selfsigned" else store.why_not(now, for_any_name=True)):
+        return store.close()
+    return store.renew(now)  # for acme, so that the daemons start, and the CA finds the web server
 
 
 def _told(

@@ -91,10 +91,11 @@ class Store:
         except (BadCertificate, IndexError):
             return Pem((), ()), None
 
-    def why_not(self, now: float) -> str:
+    def why_not(self, now: float, *, for_any_name: bool = False) -> str:
         """Why what the daemons are given now is not good for them; empty when it is."""
+        names = () if for_any_name else self.settings.names
         try:
-            certificate.judge(certificate.pem_of(self.text()), self.settings.names, now)
+            certificate.judge(certificate.pem_of(self.text()), names, now)
         except BadCertificate as error:
             return str(error)
         return ""
@@ -131,9 +132,17 @@ class Store:
         certificate.judge(pem, self.settings.names, now)
         if self.text() == pem.text and self.has_permissions():
             return False
-        group, mode = self.permissions()
-        landing.write_file(str(self.pem), pem.text.encode(), os.geteuid(), group, mode)
+        self._write(pem.text)
         return True
+
+    def close(self) -> bool:
+        """Have the present certificate belong to whom it should; always a change."""
+        self._write(self.text())
+        return True
+
+    def _write(self, text: str) -> None:
+        group, mode = self.permissions()
+        landing.write_file(str(self.pem), text.encode(), os.geteuid(), group, mode)
 
     def renew(self, now: float) -> bool:
         """Issue a certificate of the site's own authority, and deliver it."""

@@ -183,7 +183,7 @@ def test_a_renewal_that_was_refused_leaves_every_port_with_the_one_before(selfsi
     assert set(served(selfsigned.address, selfsigned.hostname, selfsigned.root).values()) == {serial}
 
 
-@pytest.mark.parametrize("fault", ["wrong key", "expired", "other names", "cut short"])
+@pytest.mark.parametrize("fault", ["wrong key", "expired"])
 def test_files_that_are_not_good_are_refused_before_any_host_is_touched(certified: Certified, fault: str) -> None:
     certificate, key, reason = broken(certified.hostname)[fault]
     settings = certified.files(Pair(certificate, key))
@@ -199,7 +199,10 @@ def test_files_that_are_not_good_are_refused_before_any_host_is_touched(certifie
 def test_files_of_the_control_node_reach_every_port_and_their_key_no_log(certified: Certified) -> None:
     pair = make(certified.hostname, "imap.example.test")
     certified.sh("journalctl --rotate -q; journalctl --vacuum-time=1s -q")
-    said = certified.apply(certified.files(pair), "--tags", "tls", "-vvv", "--diff")
+    planned = certified.site.valija("plan", "-e", json.dumps(certified.files(pair)), "--tags", "tls", "-vvv")
+    assert planned.code == 0, planned.output
+    said = planned.output + certified.apply(certified.files(pair), "--tags", "tls", "-vvv")
+    assert "the files differ" in planned.output
     assert set(served(certified.address, certified.hostname, pair.certificate).values()) == {pair.serial}
     journal = certified.sh("journalctl --no-pager -q")
     for line in pair.key_lines:
@@ -248,6 +251,12 @@ def pebble_root(certified: Certified) -> str:
     return root.decode()
 
 
+def certbot_renews(certified: Certified) -> None:
+    """Make it due, and run what certbot's own timer runs."""
+    certified.sh("sed -i '1i renew_before_expiry = 9999 days' /etc/letsencrypt/renewal/valija.conf")
+    certified.sh("systemctl start certbot.service")
+
+
 @pytest.mark.slow
 def test_a_certificate_is_obtained_by_http_and_every_port_serves_it(by_http: Certified) -> None:
     everywhere = served(by_http.address, by_http.hostname, pebble_root(by_http))
@@ -268,8 +277,7 @@ def test_a_second_run_asks_the_ca_for_nothing(by_http: Certified) -> None:
 @pytest.mark.slow
 def test_certbots_own_timer_renews_and_every_port_serves_the_new_one(by_http: Certified) -> None:
     before, starts = by_http.serial(), by_http.site.host.starts()
-    by_http.sh("sed -i '1i renew_before_expiry = 9999 days' /etc/letsencrypt/renewal/valija.conf")
-    by_http.sh("systemctl start certbot.service")
+    certbot_renews(by_http)
     assert by_http.serial() != before
     everywhere = served(by_http.address, by_http.hostname, pebble_root(by_http))
     assert set(everywhere.values()) == {by_http.serial()}
@@ -315,13 +323,13 @@ def test_a_certificate_is_obtained_by_dns_for_a_wildcard_too(issued: Certified) 
     settings = acme_settings(
         issued, mail_tls_acme_challenge="dns-01", mail_tls_acme_dns_hook=hook, mail_tls_names=names
     )
-    said = issued.apply(settings, "--diff", "-v")
+    said = issued.site.valija("plan", "-e", json.dumps(settings)).output + issued.apply(settings, "-vvv")
     assert "urlopen" not in said, "the operator's program may hold a password"
     assert issued.sh("stat -c '%U %a' /usr/local/lib/valija/acme-dns") == "root 700"
     served_everywhere = served(issued.address, f"any.{issued.hostname}", pebble_root(issued))
     assert set(served_everywhere.values()) == {issued.serial()}
     before = issued.serial()
-    issued.sh("certbot renew -q --force-renewal --no-random-sleep-on-renew")
+    certbot_renews(issued)
     assert issued.serial() != before
 
 
@@ -333,6 +341,6 @@ def test_a_ca_that_says_no_leaves_the_services_as_they_are_and_is_quoted(by_http
     assert run.code == 1, run.output
     assert "was not given by the CA" in run.output
     assert "nowhere.example.test" in run.output
-    assert by_http.serial() == serial or "Valija CA" in by_http.sh("valija-certificate show")
+    assert by_http.serial() == serial, "the one that people trust stays, though it lacks the new name"
     assert set(served(by_http.address, by_http.hostname).values()) == {by_http.serial()}
     assert by_http.site.valija("apply", "-e", json.dumps(acme_settings(by_http)), "--tags", "tls").code == 0

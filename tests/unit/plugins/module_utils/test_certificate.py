@@ -81,6 +81,11 @@ def test_it_must_be_valid_at_the_time(seconds: float, reason: str) -> None:
         certificate.judge(pem(GOOD.key, GOOD.certificate), [NAME], NOW + seconds)
 
 
+def test_a_clock_that_is_slow_by_a_minute_is_no_reason_to_refuse() -> None:
+    new = make(NAME, begins_days=1 / 1440)
+    assert certificate.judge(pem(new.key, new.certificate), [NAME], NOW).serial == new.serial
+
+
 def test_it_must_be_for_every_name() -> None:
     with pytest.raises(BadCertificate, match=rf"is not for imap.example.test, but for {NAME}"):
         certificate.judge(pem(GOOD.key, GOOD.certificate), [NAME, "imap.example.test"], NOW)

@@ -284,6 +284,17 @@ def test_certbot_is_told_how_the_names_are_proved(settings: Acme, there: list[st
     assert not set(missing) & set(command)
 
 
+def test_until_the_ca_answers_the_host_makes_one_and_keeps_what_people_trust(tmp_path: Path) -> None:
+    waiting = store(tmp_path, source="acme", acme=ACME)
+    told = outcome(Call(waiting.settings), tmp_path)
+    assert (told["changed"], told["issue_due"], told["ca_pem"]) == (True, True, "")
+    before = waiting.text()
+    more = store(tmp_path, NAME, MORE, source="acme", acme=ACME)
+    told = outcome(Call(more.settings), tmp_path)
+    assert (told["changed"], told["issue_due"]) == (False, True)
+    assert waiting.text() == before
+
+
 # The program on the host.
 
 
