@@ -158,3 +158,24 @@ def test_a_closed_port_behind_a_tunnel_is_said(running: Running) -> None:
     status, connection = running.tunnel(f"127.0.0.1:{free_port()}", "127.0.0.2")
     connection.close()
     assert status == b"HTTP/1.1 502 Bad Gateway"
+
+
+def test_a_record_is_set_in_the_lab_s_dns_as_one_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    knotc = tmp_path / "knotc"
+    knotc.write_text(
+        f'#!/bin/sh\necho "$@" >>{tmp_path}/said\n[ "$3" != other.test ] || {{ echo no such zone; exit 1; }}\n'
+    )
+    knotc.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    asyncio.run(sink.set_record("PUT", "example.test", "_acme.example.test.", data="hello"))
+    asyncio.run(sink.set_record("DELETE", "example.test", "_acme.example.test.", data="hello"))
+    assert (tmp_path / "said").read_text().splitlines() == [
+        "-b zone-begin example.test",
+        "zone-set example.test _acme.example.test. 60 TXT hello",
+        "-b zone-commit example.test",
+        "-b zone-begin example.test",
+        "zone-unset example.test _acme.example.test. TXT hello",
+        "-b zone-commit example.test",
+    ]
+    with pytest.raises(ValueError, match="no such zone"):
+        asyncio.run(sink.set_record("PUT", "other.test", "x.other.test.", data="hello"))
