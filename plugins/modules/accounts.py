@@ -194,8 +194,12 @@ from ansible_collections.valija.mailserver.plugins.module_utils import lock
 from ansible_collections.valija.mailserver.plugins.module_utils.account import read_accounts
 from ansible_collections.valija.mailserver.plugins.module_utils.account_host import Outcome, Refused, converge
 from ansible_collections.valija.mailserver.plugins.module_utils.accounts import Settings
+from ansible_collections.valija.mailserver.plugins.module_utils.command import run
 from ansible_collections.valija.mailserver.plugins.module_utils.hashing import HashingError
 from ansible_collections.valija.mailserver.plugins.module_utils.shadow_files import LockError
+
+# What makes the standard folders in new mailboxes, where the role courier has put it.
+NEW_MAILBOXES_UNIT = "valija-folders.service"
 
 # The accounts come as one text, JSON compressed: in a list with secrets Ansible would search every result for each.
 ARGUMENTS = {
@@ -254,6 +258,9 @@ def _converge(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any]:
         )
     except Refused as refused:
         return {"valija_refused": "host", "msg": str(refused)}
+    if outcome.plan.created and not module.check_mode:
+        # New mailboxes get their folders meanwhile; nothing is there to start before the mail server itself is.
+        run(["systemctl", "start", "--no-block", NEW_MAILBOXES_UNIT])
     return _result(outcome)
 
 
