@@ -39,8 +39,17 @@ def test_linter_finds_nothing(command: list[str], root: Path) -> None:
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-3000:]
 
 
-def test_shellcheck_finds_nothing(root: Path, tracked: list[Path]) -> None:
-    scripts = shell_scripts(root, tracked)
-    assert scripts, "no shell script was found: the search is broken"
+def without_expressions(template: Path, folder: Path) -> str:
+    """A copy of a script's template in which each line that Jinja fills is a comment: the header is one."""
+    lines = template.read_text().split("\n")
+    copy = folder / template.name
+    copy.write_text("\n".join("#" if line.startswith("{{") else line for line in lines))
+    return str(copy)
+
+
+def test_shellcheck_finds_nothing(root: Path, tracked: list[Path], tmp_path: Path) -> None:
+    found = shell_scripts(root, tracked)
+    assert found, "no shell script was found: the search is broken"
+    scripts = [without_expressions(root / path, tmp_path) if path.endswith(".j2") else path for path in found]
     run = subprocess.run([BIN / "shellcheck", "-x", *scripts], cwd=root, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
