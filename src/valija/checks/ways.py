@@ -23,9 +23,10 @@ class Way:
         return f"{self.port}{' ' + self.tls if self.tls else ''}"
 
 
-# Strangers with a part of their own, so that no check spoils another: who speaks before its turn (postscreen does not
-# look again at whom it has let in that day), and who guesses passwords until the ban. The first eight are everybody's.
-HASTY, GUESSER = 9, 10
+# Strangers with a part of their own, so that no check spoils another: a crowd from one address, who guesses passwords
+# until the ban, four who are slow, and who speaks before its turn (postscreen does not look again at whom it has let in
+# that day). The first eight are everybody's.
+CROWD, GUESSER, SLOW, HASTY = 8, 9, 15, 19
 
 # The declared service that stands behind each way.
 WAYS = {

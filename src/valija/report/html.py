@@ -42,6 +42,7 @@ VANTAGES = {
 
 # The suite's behaviours, one file each, as headings.
 BEHAVIOURS = (
+    N_("Backscatter"),
     N_("Battery"),
     N_("Certificates"),
     N_("Clear text"),
@@ -49,8 +50,10 @@ BEHAVIOURS = (
     N_("Content"),
     N_("Encryption"),
     N_("Firewall"),
+    N_("Floods"),
     N_("Forgery"),
     N_("Greeting"),
+    N_("Guessing"),
     N_("Handshake flood"),
     N_("Handshakes"),
     N_("Host"),
@@ -68,6 +71,7 @@ BEHAVIOURS = (
     N_("Relay"),
     N_("Screening"),
     N_("Session"),
+    N_("Slow clients"),
     N_("Smuggling"),
     N_("Smuggling out"),
     N_("Submission"),
