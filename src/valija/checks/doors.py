@@ -125,7 +125,10 @@ class Door:
 
 
 def doors_of(site: Site, family: str, loopback: Route) -> list[Door]:
-    """The doors that a site declares, by port; those for loopback alone as a program on the host sees them."""
+    """The doors that a site declares, by port; those for loopback alone as a program on the host sees them.
+
+    What serves loopback is the same in both families, and the way there a long one: one family is asked.
+    """
     return [
         Door(
             listener.service,
@@ -135,7 +138,7 @@ def doors_of(site: Site, family: str, loopback: Route) -> list[Door]:
             Direct() if listener.address == "any" else loopback,
         )
         for listener in sorted(site.listens, key=lambda listener: listener.port)
-        if listener.service in SERVICES
+        if listener.service in SERVICES and (listener.address == "any" or family == site.families[0])
     ]
 
 

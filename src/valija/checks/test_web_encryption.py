@@ -79,8 +79,10 @@ def test_http_leads_to_https(browser: Callable[..., Browser], site: Site, family
         visitor = browser(family, scheme="http")
         page = visitor.get(path, follow=False, headers={"Host": asked})
         target = page.header("location")
-        assert page.status in (301, 308), f"{asked}{path}: {page.status}"
-        assert target in (f"https://{asked}{path}", f"https://{site.hostname}{path}"), f"{asked}{path}: {target}"
+        owed = (f"https://{asked}{path}", f"https://{site.hostname}{path}")
+        assert page.status in (301, 308) and target in owed, _(
+            "http://{host}{path} is answered {status} {target}; a redirect to {owed} is owed."
+        ).format(host=asked, path=path, status=page.status, target=target, owed=owed[0])
         assert not visitor.cookies and b"<form" not in page.body.lower(), f"{asked}{path}: {page.text[:200]}"
 
 
