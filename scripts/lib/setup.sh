@@ -15,6 +15,7 @@ set_up() {
   set_up_tools
   set_up_venv
   set_up_engine
+  set_up_kernel
   exec 9<&-
   PATH=$venv/bin:$PATH
   export PATH
@@ -142,4 +143,14 @@ start_engine_by_hand() {
     rm -f /run/docker.pid
   fi
   setsid dockerd >>"$engine_log" 2>&1 </dev/null 9<&- &
+}
+
+# systemd, journald and fail2ban of each lab host take a few of the kernel's inotify instances, which all containers of a
+# machine share: with the usual 128, four labs with several hosts use them up, and fail2ban reads no log any more.
+set_up_kernel() {
+  local limit=/proc/sys/fs/inotify/max_user_instances
+  if is_root && [ -w "$limit" ] && [ "$(cat "$limit")" -lt 512 ]; then
+    say "Raise fs.inotify.max_user_instances from $(cat "$limit") to 512, until the next boot"
+    echo 512 >"$limit" || true
+  fi
 }
