@@ -253,7 +253,8 @@ def pebble_root(certified: Certified) -> str:
 
 def certbot_renews(certified: Certified) -> None:
     """Make it due, and run what certbot's own timer runs."""
-    certified.sh("sed -i '1i renew_before_expiry = 9999 days' /etc/letsencrypt/renewal/valija.conf")
+    conf = "/etc/letsencrypt/renewal/valija.conf"
+    certified.sh(f"sed -i '/^renew_before_expiry/d' {conf}; sed -i '1i renew_before_expiry = 9999 days' {conf}")
     certified.sh("systemctl start certbot.service")
 
 
