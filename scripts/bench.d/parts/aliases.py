@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 from ground import Ground, Unfit
@@ -12,7 +13,10 @@ from measure import exponent, interleaved, timed
 from parts.plan import Plan, at_most, report
 
 TITLE = "1,000 domains and 10,000 aliases"
-SIZES = (1_000, 3_000, 10_000)
+# The line is for ten thousand; fifty thousand show how it goes on.
+SIZES = (1_000, 10_000, 50_000)
+MANY = 10_000
+DOMAINS = 1_000
 WRITTEN = "play postfix, 10,000 aliases changed, as YAML"
 PROFILE = {"mail_profile": "tutorial"}
 CALL, HAND = "the same play, nothing to do", "postalias and postmap by hand, 10,000"
@@ -54,26 +58,31 @@ def measure(plan: Plan) -> dict[str, Any]:
         return timed(lambda: ground.sh(line))
 
     cases = {_name(count): (lambda count=count: ours(count)) for count in SIZES}
-    cases |= {WRITTEN: lambda: ours(SIZES[-1], as_yaml=True), CALL: nothing, HAND: by_hand}
+    cases |= {WRITTEN: lambda: ours(MANY, as_yaml=True), CALL: nothing, HAND: by_hand}
     seconds = interleaved(plan.chosen(cases), plan.rounds or 3)
     median = {name: statistics.median(found) for name, found in seconds.items()}
     lines = []
-    if {_name(SIZES[-1]), CALL, HAND} <= median.keys():
+    if {_name(MANY), CALL, HAND} <= median.keys():
         allowed = 1.5 * median[HAND] + median[CALL]
         lines.append(
-            at_most("10,000 aliases beside 1.5 x by hand and one play", median[_name(SIZES[-1])] / allowed, 1, " x")
+            at_most("10,000 aliases beside 1.5 x by hand and one play", median[_name(MANY)] / allowed, 1, " x")
         )
     if CALL in median and all(_name(count) in median for count in SIZES):
-        above = {count: max(median[_name(count)] - median[CALL], 0.01) for count in SIZES}
+        above = {count: max(_above(seconds[_name(count)], seconds[CALL]), 0.01) for count in SIZES}
         lines.append(at_most("growth exponent of what comes on top of the play", exponent(above), 1.1))
     notes = [
-        "A tenth as many domains as aliases, half of the aliases in every domain, half in one alone, in "
+        "1,000 domains, half of the aliases in every domain, half in one alone, in "
         "`mail_aliases_file`. The targets of all change; the tables are looked up afterwards, and Postfix must not "
         "have been restarted. By hand: two tables of 5,000 that are on the host already, and one connection. The one "
         "call that ours may cost beside it is the same play with nothing to do. Profile tutorial: internet has a third "
         "table.",
     ]
-    return report(TITLE, seconds, _name(SIZES[-1]), lines, notes)
+    return report(TITLE, seconds, _name(MANY), lines, notes)
+
+
+def _above(ours: Sequence[float], nothing: Sequence[float]) -> float:
+    """What a change costs on top of the play, round by round: the machine's load is that of the same minute."""
+    return statistics.median(one - other for one, other in zip(ours, nothing, strict=True))
 
 
 def _name(count: int) -> str:
@@ -82,7 +91,7 @@ def _name(count: int) -> str:
 
 def _write(ground: Ground, count: int, reader: str, as_yaml: bool) -> None:
     """So many aliases into the site, all leading to the reader: into a file of their own, or as YAML."""
-    domains = [f"d{number:04}.example.net" for number in range(count // 10)]
+    domains = [f"d{number:04}.example.net" for number in range(DOMAINS)]
     half = range(count // 2)
     aliases = {f"name{number:05}": reader for number in half}
     aliases |= {f"name{number:05}@{domains[number % len(domains)]}": reader for number in half}
@@ -95,7 +104,7 @@ def _write(ground: Ground, count: int, reader: str, as_yaml: bool) -> None:
 
 
 def _lines(between: str) -> str:
-    return "".join(f"name{number:05}{between}alice\n" for number in range(SIZES[-1] // 2))
+    return "".join(f"name{number:05}{between}alice\n" for number in range(MANY // 2))
 
 
 def _started(ground: Ground) -> str:
