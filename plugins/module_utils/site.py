@@ -14,6 +14,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils.site_names impor
     domain_problem,
     hostname_problem,
 )
+from ansible_collections.valija.mailserver.plugins.module_utils.site_postfix import check_postfix
 from ansible_collections.valija.mailserver.plugins.module_utils.site_tls import check_tls
 
 __all__ = ["Finding", "check_site"]
@@ -41,6 +42,7 @@ def check_site(values: dict[str, Any]) -> list[Finding]:
         *check_tls(values),
         *_check_squirrelmail_source(values),
         *check_guard(values),
+        *check_postfix(values),
     ]
 
 
