@@ -179,3 +179,21 @@ def renegotiated(door: Door, openssl: str) -> list[str]:
     finally:
         process.kill()
         process.communicate()
+
+
+@check(
+    "C-16",
+    N_("Nobody but the services reads the sessions that they keep"),
+    vantage="host",
+    remedy=N_("chmod o-rwx the file: whoever reads it can read what those sessions said."),
+    needs=["tls"],
+)
+def test_caches_are_closed(host: Any) -> None:
+    said = host.run(
+        "find /var/lib/courier /var/lib/postfix /run/apache2 /var/cache/apache2 -type f "
+        "\\( -name '*ssl*cache*' -o -name '*smtp*_scache*' -o -name 'ssl_scache*' \\) -printf '%m %p\\n' 2>/dev/null"
+    )
+    kept = said.stdout.splitlines()
+    assert kept, _("No service keeps sessions in a file: nothing is proved.")
+    wrong = [line for line in kept if int(line.split()[0], 8) & 0o007]
+    assert not wrong, "\n".join(wrong)
