@@ -48,3 +48,10 @@ def keywords(reply: Reply) -> set[str]:
     """The keywords that an answered EHLO offers, in upper case (RFC 5321 section 4.1.1.1)."""
     answered(reply, 250)
     return {line.split()[0].upper() for line in reply.lines[1:] if line.strip()}
+
+
+def offers(reply: Reply, keyword: str, *, owed: bool = True) -> None:
+    """Assert that an answered EHLO offers a keyword, or that it does not when it is not `owed`."""
+    found = keywords(reply)
+    words = _("EHLO does not offer {keyword}: {found}") if owed else _("EHLO offers {keyword}: {found}")
+    assert (keyword in found) is owed, words.format(keyword=keyword, found=", ".join(sorted(found)))

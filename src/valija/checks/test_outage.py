@@ -121,6 +121,9 @@ def test_killed_daemon_comes_back(host: Any, ways: Ways) -> None:
     look = f"systemctl show -P MainPID {UNIT} courier-imap courier-imap-ssl courier-pop courier-pop-ssl"
     before = host.run(look).stdout.split()
     assert host.run(f"systemctl kill -s KILL {UNIT}").rc == 0
-    wait.until(lambda: all(inside(way()) for way in ways.values()), BACK_SECONDS, _("everybody to log in again"))
+    try:
+        wait.until(lambda: all(inside(way()) for way in ways.values()), BACK_SECONDS, _("everybody to log in again"))
+    finally:
+        host.run(f"systemctl start {UNIT}")
     after = host.run(look).stdout.split()
     assert before[1:] == after[1:] and before[0] != after[0] and "0" not in after, (before, after)
