@@ -124,8 +124,8 @@ class Door:
         return session
 
 
-def doors_of(site: Site, family: str, loopback: Route) -> list[Door]:
-    """The doors that a site declares, by port; those for loopback alone as a program on the host sees them.
+def doors_of(site: Site, family: str, loopback: Route | None = None) -> list[Door]:
+    """The doors that a site declares, by port; with `loopback`, a way there, also those for the host itself.
 
     What serves loopback is the same in both families, and the way there a long one: one family is asked.
     """
@@ -135,10 +135,11 @@ def doors_of(site: Site, family: str, loopback: Route) -> list[Door]:
             listener.port,
             site.addresses[family] if listener.address == "any" else LOOPBACK[family],
             site.hostname,
-            Direct() if listener.address == "any" else loopback,
+            loopback if loopback and listener.address != "any" else Direct(),
         )
         for listener in sorted(site.listens, key=lambda listener: listener.port)
-        if listener.service in SERVICES and (listener.address == "any" or family == site.families[0])
+        if listener.service in SERVICES
+        and (listener.address == "any" or (loopback is not None and family == site.families[0]))
     ]
 
 

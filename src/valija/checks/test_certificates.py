@@ -138,7 +138,7 @@ def order_problems(chain: list[x509.Certificate]) -> list[str]:
     remedy=REMEDY,
     needs=["tls"],
 )
-def test_names(site: Site, loopback: Route, family: str) -> None:
+def test_names(site: Site, family: str) -> None:
     assert site.tls is not None
     owed = sorted({site.hostname, *site.tls.names, *(site.mail.get("mail_tls_names") or [])})
 
@@ -156,7 +156,7 @@ def test_names(site: Site, loopback: Route, family: str) -> None:
                 wrong.append(_("Who asks for {name!r} gets another certificate.").format(name=unknown))
         return wrong
 
-    nothing_wrong(at_each(doors_of(site, family, loopback), look))
+    nothing_wrong(at_each(doors_of(site, family), look))
 
 
 def matches(name: str, pattern: str) -> bool:

@@ -89,7 +89,7 @@ def closed(session: Any) -> bool:
     remedy=N_("smtpd_tls_auth_only, IMAP_TLS_REQUIRED and POP3_TLS_REQUIRED are on; what was sent is to be changed."),
     needs=["tls"],
 )
-def test_stripped_starttls(site: Site, loopback: Route, alice: Account, family: str) -> None:
+def test_stripped_starttls(site: Site, alice: Account, family: str) -> None:
     def look(door: Door) -> list[str]:
         wrong = []
         for way, tried in CLEAR_LOGINS[door.protocol].items():
@@ -102,7 +102,7 @@ def test_stripped_starttls(site: Site, loopback: Route, alice: Account, family: 
                 wrong.append(_("{way} was answered {answer!r}.").format(way=way, answer=answer))
         return wrong
 
-    doors = [door for door in doors_of(site, family, loopback) if door.starttls and not door.loopback]
+    doors = [door for door in doors_of(site, family) if door.starttls]
     nothing_wrong(at_each(doors, look))
 
 

@@ -69,7 +69,7 @@ def test_versions(site: Site, loopback: Route, family: str) -> None:
     remedy=REMEDY,
     needs=["tls"],
 )
-def test_suites(site: Site, loopback: Route, family: str) -> None:
+def test_suites(site: Site, family: str) -> None:
     def look(door: Door) -> list[str]:
         weak = [*agreed_one_by_one(door, tls.TLS12, tls.OTHER_SUITES)]
         weak += agreed_one_by_one(door, tls.TLS13, (0x1304, 0x1305))
@@ -81,7 +81,7 @@ def test_suites(site: Site, loopback: Route, family: str) -> None:
         missing = [tls.suite_name(suite) for suite in tls.TLS13_SUITES if suite not in modern]
         return wrong + [_("{suite} is not agreed to.").format(suite=suite) for suite in missing]
 
-    nothing_wrong(at_each(doors_of(site, family, loopback), look))
+    nothing_wrong(at_each(doors_of(site, family), look))
 
 
 def agreed_one_by_one(door: Door, version: int, suites: tuple[int, ...]) -> Iterator[int]:
@@ -103,7 +103,7 @@ def agreed_one_by_one(door: Door, version: int, suites: tuple[int, ...]) -> Iter
     remedy=REMEDY,
     needs=["tls"],
 )
-def test_groups(site: Site, loopback: Route, family: str) -> None:
+def test_groups(site: Site, family: str) -> None:
     def look(door: Door) -> list[str]:
         wrong = []
         # P-256 last: a server whose key is on that curve serves no client of TLS 1.2 that does not know it.
@@ -121,7 +121,7 @@ def test_groups(site: Site, loopback: Route, family: str) -> None:
             wrong.append(_("A prime of {bits} bits is agreed to.").format(bits=answer.dh_bits))
         return wrong
 
-    nothing_wrong(at_each(doors_of(site, family, loopback), look))
+    nothing_wrong(at_each(doors_of(site, family), look))
 
 
 @check(
@@ -132,7 +132,7 @@ def test_groups(site: Site, loopback: Route, family: str) -> None:
     remedy=REMEDY,
     needs=["tls"],
 )
-def test_extensions(site: Site, loopback: Route, family: str) -> None:
+def test_extensions(site: Site, family: str) -> None:
     def look(door: Door) -> list[str]:
         answer = door.shake(Hello((tls.TLS12,), compressions=(1, 0)))
         wrong = (
@@ -149,7 +149,7 @@ def test_extensions(site: Site, loopback: Route, family: str) -> None:
             wrong.append(_("A client that fell back to TLS 1.2 is not told: {answer}.").format(answer=fallen))
         return wrong
 
-    nothing_wrong(at_each(doors_of(site, family, loopback), look))
+    nothing_wrong(at_each(doors_of(site, family), look))
 
 
 @check(
@@ -159,7 +159,7 @@ def test_extensions(site: Site, loopback: Route, family: str) -> None:
     remedy=N_("The library is old: `apt-get upgrade` on the host, then restart the services."),
     needs=["tls"],
 )
-def test_known_bugs(site: Site, loopback: Route, family: str) -> None:
+def test_known_bugs(site: Site, family: str) -> None:
     def look(door: Door) -> list[str]:
         extensions = (tls.EXTENDED_MASTER_SECRET, tls.HEARTBEAT)
         answer = door.shake(Hello((tls.TLS12,), extensions=extensions))
@@ -171,4 +171,4 @@ def test_known_bugs(site: Site, loopback: Route, family: str) -> None:
         # A sound server ends the handshake, by an alert or by closing; the other goes on and waits.
         return wrong + ([_("ChangeCipherSpec is taken before its turn.")] if early.silent or early.agreed else [])
 
-    nothing_wrong(at_each(doors_of(site, family, loopback), look))
+    nothing_wrong(at_each(doors_of(site, family), look))

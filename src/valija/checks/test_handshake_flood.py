@@ -42,11 +42,10 @@ def test_handshake_flood(
     smtp: Callable[..., Any],
     imap: Callable[..., Any],
     stranger: Callable[..., Route],
-    loopback: Route,
     main_family: str,
     service: str,
 ) -> None:
-    [door] = [one for one in doors_of(site, main_family, loopback) if one.service == service]
+    [door] = [one for one in doors_of(site, main_family) if one.service == service]
     seen = transcript.on_conversation
     recorder = Recorder(door.protocol, str(door))
     seen(recorder)

@@ -58,7 +58,7 @@ def leave(secure: ssl.SSLSocket, protocol: str) -> None:
     ),
     needs=["tls"],
 )
-def test_no_client_certificate(site: Site, loopback: Route, family: str) -> None:
+def test_no_client_certificate(site: Site, family: str) -> None:
     def look(door: Door) -> list[str]:
         wrong = []
         if door.shake(Hello((registry.TLS12,))).asks_for_certificate:
@@ -72,7 +72,7 @@ def test_no_client_certificate(site: Site, loopback: Route, family: str) -> None
             wrong.append(_("{version}: the server asks for a certificate.").format(version="TLS 1.3"))
         return wrong
 
-    nothing_wrong(at_each(doors_of(site, family, loopback), look))
+    nothing_wrong(at_each(doors_of(site, family), look))
 
 
 @check(
@@ -83,7 +83,7 @@ def test_no_client_certificate(site: Site, loopback: Route, family: str) -> None
     remedy=N_("Early data can be played again by whoever saw it: switch it off where it was switched on."),
     needs=["tls"],
 )
-def test_no_early_data(site: Site, loopback: Route, family: str) -> None:
+def test_no_early_data(site: Site, family: str) -> None:
     def look(door: Door) -> list[str]:
         context = context_of(site, ssl.TLSVersion.TLSv1_3)
         heard = watch(context)
@@ -91,7 +91,7 @@ def test_no_early_data(site: Site, loopback: Route, family: str) -> None:
             leave(secure, door.protocol)
         return [_("A ticket allows early data.")] if heard.allows_early_data else []
 
-    nothing_wrong(at_each(doors_of(site, family, loopback), look))
+    nothing_wrong(at_each(doors_of(site, family), look))
 
 
 @check(
@@ -134,12 +134,12 @@ def test_resumption(site: Site, loopback: Route, main_family: str, version: ssl.
     ),
     needs=["tls"],
 )
-def test_renegotiation(site: Site, loopback: Route, main_family: str) -> None:
+def test_renegotiation(site: Site, main_family: str) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip(_("no openssl: apt-get install openssl on the machine that runs the checks"))
     # couriertls does it anew, and GnuTLS has no setting against it: SECURITY.md says so.
-    doors = [door for door in doors_of(site, main_family, loopback) if door.protocol in ("smtp", "http")]
+    doors = [door for door in doors_of(site, main_family) if door.protocol in ("smtp", "http")]
     nothing_wrong(at_each(doors, lambda door: renegotiated(door, openssl)))
 
 

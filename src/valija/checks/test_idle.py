@@ -22,7 +22,7 @@ from valija.probes.smtp import Session as Smtp
 REPORT_SECONDS = 5.0
 
 # A family with its telephones, tablets and computers, all waiting on one mailbox: they are told one after the other.
-WAITING_CLIENTS, ALL_REPORTED_SECONDS = 40, 30.0
+WAITING_CLIENTS, ALL_REPORTED_SECONDS = 20, 30.0
 
 
 def idle(box: Imap) -> None:
@@ -65,7 +65,7 @@ def done(box: Imap) -> None:
 
 @check(
     "D-17",
-    N_("Who waits on a mailbox is told of mail that comes and goes within five seconds; forty who wait are all told"),
+    N_("Who waits on a mailbox is told of mail that comes and goes within five seconds; twenty who wait are all told"),
     vantage="client",
     clauses=[rfc(2177, "3")],
     setting="courier_imapd_extra: IMAP_IDLE_TIMEOUT",
