@@ -144,6 +144,11 @@ def tls_context(site: Site) -> ssl.SSLContext:
     return tls.verifying(site.tls.ca_pem)
 
 
+def own_context(site: Site, request: pytest.FixtureRequest) -> ssl.SSLContext | None:
+    """The fixture tls_context where the site has a certificate."""
+    return request.getfixturevalue("tls_context") if site.tls else None
+
+
 @pytest.fixture
 def connect(site: Site, main_family: str) -> Callable[..., Any]:
     """Open a session of a probe class to the host: `connect(smtp.Session, 25, family)`; the options are the class's."""
@@ -181,6 +186,9 @@ def smtp(
     Every reply of every session is held against the grammar (A-02, A-03) when the check has passed otherwise.
     """
     sessions: list[smtp_probe.Session] = []
+    context = own_context(
+        site, request
+    )  # here, not below: checks open sessions side by side, fixtures are made in turn
 
     def open_session(
         family: str = "",
@@ -191,9 +199,11 @@ def smtp(
         implicit_tls: bool = False,
         early: bytes = b"",
     ) -> smtp_probe.Session:
-        options: dict[str, Any] = {"server_name": site.hostname, "early": early}
-        if implicit_tls:
-            options["tls"] = request.getfixturevalue("tls_context")
+        options: dict[str, Any] = {
+            "server_name": site.hostname,
+            "early": early,
+            "tls": context if implicit_tls else None,
+        }
         if vantage == "loopback":
             address = "::1" if site.protocols == "ipv6" else "127.0.0.1"
             session = smtp_probe.Session(address, port, route=loopback, **options)
@@ -214,7 +224,7 @@ def smtp(
 
 @pytest.fixture
 def submission(
-    smtp: Callable[..., smtp_probe.Session], request: pytest.FixtureRequest, alice: Account
+    smtp: Callable[..., smtp_probe.Session], tls_context: ssl.SSLContext, alice: Account
 ) -> Callable[..., smtp_probe.Session]:
     """Open a session of a mail program: `submission()` is alice, logged in at 587 after STARTTLS and EHLO.
 
@@ -230,11 +240,10 @@ def submission(
         mechanism: str = "PLAIN",
         route: Route | None = None,
     ) -> smtp_probe.Session:
-        context = request.getfixturevalue("tls_context")
         session = smtp(family, port=port, implicit_tls=port == 465, route=route)
         answered(session.say_ehlo(), 250)
         if port != 465:
-            answered(session.starttls(context), 220)
+            answered(session.starttls(tls_context), 220)
             answered(session.say_ehlo(), 250)
         if login:
             answered(session.log_in(account.name, account.password, mechanism), 235, enhanced="2.7.0")
@@ -246,7 +255,7 @@ def submission(
 @pytest.fixture
 def mailbox_tls(site: Site, request: pytest.FixtureRequest) -> dict[str, Any]:
     """How a session that reads mail begins: with TLS where the site has a certificate."""
-    return {"tls": request.getfixturevalue("tls_context")} if site.tls else {}
+    return {"tls": own_context(site, request)} if site.tls else {}
 
 
 @pytest.fixture
@@ -289,12 +298,14 @@ def pop3(connect: Callable[..., Any], mailbox_tls: dict[str, Any], alice: Accoun
 def browser(site: Site, main_family: str, request: pytest.FixtureRequest) -> Callable[..., Browser]:
     """A new visitor of the host's web server, by https where the site has a certificate; `browser(scheme="http")`."""
 
+    context = own_context(site, request)
+
     def open_browser(family: str = "", *, scheme: str = "", route: Route | None = None) -> Browser:
         return Browser(
             f"{scheme or ('https' if site.tls else 'http')}://{site.hostname}/",
             host=site.addresses[family or main_family],
             route=route,
-            tls=request.getfixturevalue("tls_context") if site.tls else None,
+            tls=context,
         )
 
     return open_browser
@@ -354,10 +365,10 @@ def guesser(site: Site, main_family: str, request: pytest.FixtureRequest) -> Cal
     Without a peer it is this machine, which must not be banned: where the site bans, the check is skipped.
     """
     count = itertools.count(1)
+    stranger: Callable[..., Route] | None = request.getfixturevalue("stranger") if site.peer else None
 
     def route(family: str = "") -> Route:
-        if site.peer:
-            stranger: Callable[..., Route] = request.getfixturevalue("stranger")
+        if stranger:
             return stranger(family or main_family, -next(count))  # from the last on: checks name the first ones
         if site.mail.get("mail_bans"):
             pytest.skip(_("no peer: a wrong password from here could get this machine banned"))

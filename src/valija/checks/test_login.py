@@ -258,4 +258,4 @@ def test_mechanisms(submission: Smtp, family: str, port: int) -> None:
             reply = talk.say_ehlo()
             offers(reply, "AUTH")
             [line] = [line for line in reply.lines if line.startswith("AUTH")]
-            assert sorted(line.split()[1:]) == ["LOGIN", "PLAIN"], line
+            assert sorted(line.split()[1:]) == ["LOGIN", "PLAIN"], _("EHLO offers {line!r}.").format(line=line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+import time
 import uuid
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -25,6 +26,10 @@ Smtp = Callable[..., Session]
 
 TLS = ["tls"]
 PORTS = pytest.mark.parametrize("port", [587, 465])
+
+# The host's clock and ours are not further apart, in seconds.
+CLOCKS_SECONDS = 300.0
+
 FIXES = "postfix_master_cf_extra: submission/inet: local_header_rewrite_clients"
 
 
@@ -39,6 +44,14 @@ def headers(delivered: bytes) -> email.message.EmailMessage:
     parsed = email.message_from_bytes(delivered, policy=email.policy.default)
     assert isinstance(parsed, email.message.EmailMessage)
     return parsed
+
+
+def says(got: email.message.EmailMessage, name: str, pattern: str) -> None:
+    """Assert that a header field is there once and that its value matches a pattern as a whole."""
+    found = [str(value) for value in got.get_all(name, [])]
+    assert len(found) == 1 and re.fullmatch(pattern, found[0]), _("{name} says {found}; {pattern} is owed.").format(
+        name=name, found=found, pattern=pattern
+    )
 
 
 @check(
@@ -82,7 +95,7 @@ def test_bcc(submission: Smtp, mailbox: Mailbox, alice: Account, bob: Account, n
         answered(talk.message(alice.address, [alice.address, bob.address], sent.content), 250)
     for account in (alice, bob):
         got = mailbox.arrived(sent, account)
-        assert name not in headers(got), got.decode()
+        assert name not in headers(got), _("{name} is still there.").format(name=name)
         assert b"x.test" not in got and (account is bob or bob.name.encode() not in got), got.decode()
 
 
@@ -103,11 +116,12 @@ def test_submission_is_completed(
     with submission(port=port) as talk:
         answered(talk.message(alice.address, [bob.address], sent.content), 250)
     got = headers(mailbox.arrived(sent, bob))
-    assert got["From"] == alice.address, got["From"]
-    assert got["To"] == bob.address and got["Cc"] == f"{alice.address}, Somebody <friend@elsewhere.test>", got.items()
-    assert parsedate_to_datetime(str(got["Date"])).tzinfo is not None, got["Date"]
-    assert re.fullmatch(rf"<[^<>@\s]+@{re.escape(site.hostname)}>", str(got["Message-ID"])), got["Message-ID"]
-    assert [len(got.get_all(name, [])) for name in ("From", "Date", "Message-ID", "To")] == [1, 1, 1, 1], got.items()
+    says(got, "From", re.escape(alice.address))
+    says(got, "To", re.escape(bob.address))
+    says(got, "Cc", re.escape(f"{alice.address}, Somebody <friend@elsewhere.test>"))
+    says(got, "Date", r"\w{3}, .* [+-]\d{4}")
+    assert abs(parsedate_to_datetime(str(got["Date"])).timestamp() - time.time()) < CLOCKS_SECONDS, got["Date"]
+    says(got, "Message-ID", rf"<[^<>@\s]+@{re.escape(site.hostname)}>")
 
 
 @check(
@@ -172,8 +186,9 @@ def test_local_submission(host: Any, imap: Callable[..., Any], alice: Account, b
     with imap(bob) as box:
         [got] = wait.until(lambda: box.holding(test_id), ARRIVAL_SECONDS, _("the message of the program"))
     assert got.startswith(f"Return-Path: <{alice.address}>\r\n".encode()), got.decode()
-    assert str(headers(got)["From"]).endswith((f"<{alice.address}>", alice.address)), headers(got)["From"]
-    assert headers(got)["To"] == bob.address and headers(got)["Date"] and headers(got)["Message-ID"], got.decode()
+    says(headers(got), "From", rf"(.* <)?{re.escape(alice.address)}>?")
+    for name, pattern in (("To", re.escape(bob.address)), ("Date", ".+"), ("Message-ID", "<.+>")):
+        says(headers(got), name, pattern)
     assert got.partition(b"\r\n\r\n")[2] == body.replace("\n", "\r\n").encode(), got.decode()
 
 
