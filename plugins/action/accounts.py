@@ -38,6 +38,7 @@ OF_THE_SITE = {
     "group": "accounts_group",
     "home": "accounts_home",
     "password_policy": "mail_password_policy",
+    "only": "accounts_only",
     "enforce": "accounts_enforce",
     "hash_scheme": "accounts_hash_scheme",
     "hash_cost": "accounts_hash_cost",
@@ -67,6 +68,9 @@ class ActionModule(ActionBase):
                 else:
                     args["accounts"] = self._listed(variables)
                     args.pop("accounts_file", None)
+                if only := args.pop("only", None):
+                    args["accounts"] = [account for account in args["accounts"] if account.get("name") in only]
+                    args["report_unlisted"] = False
                 makes_some = any(account.get("state") != "absent" for account in args["accounts"])
                 args["accounts"] = packed(args["accounts"])
         except Refused as refused:

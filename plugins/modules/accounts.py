@@ -48,6 +48,14 @@ options:
       - In CSV an empty cell is a key that is not given, and several C(aliases) are separated by spaces.
     type: path
     default: ""
+  only:
+    description:
+      - >-
+        Names of the accounts that this call is about; all when it is empty. The others are judged with them, and are not
+        looked at on the host.
+    type: list
+    elements: str
+    default: []
   group:
     description: The group of Valija's accounts; a system group, made when it is missing.
     type: str

@@ -17,6 +17,7 @@ from ansible_collections.valija.mailserver.plugins.module_utils.account_rows imp
     Row,
     parse_rows,
 )
+from ansible_collections.valija.mailserver.plugins.plugin_utils.memory import uncollected
 
 from valija import inventory_files
 from valija.errors import InputError
@@ -129,7 +130,8 @@ class AccountTable:
 @lru_cache(maxsize=4)
 def _parsed(data: bytes, name: str) -> AccountRows:
     """The rows of a text; it is asked for several times, before an edit and in it, and mostly has not changed."""
-    return parse_rows(data, name)
+    with uncollected():
+        return parse_rows(data, name)
 
 
 def _cell(value: Any) -> str:

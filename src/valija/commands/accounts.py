@@ -100,8 +100,8 @@ def list_(inventory: tuple[str, ...], vault_password_file: str | None, ask_vault
     help=_(
         "Add the account NAME to a site, and make it on the hosts.\n\n"
         "Asks for its password twice, and writes the account with the password's hash into the table that "
-        "mail_accounts_file names, or where there is none into mail_accounts. Then brings the accounts of the hosts to "
-        "the inventory's state, and nothing else.\n\n"
+        "mail_accounts_file names, or where there is none into mail_accounts. Then makes this account on the hosts, "
+        "and looks at no other; `valija apply` brings all of them to the inventory's state.\n\n"
         "Exit code: 0 done, 1 a host failed, 2 the input is wrong and nothing was touched."
     )
 )
@@ -302,8 +302,8 @@ def _apply(file: AccountFile | AccountTable, text: str, name: str, word: str, gi
 
 
 def _run(name: str, given: dict[str, Any]) -> runner.Outcome:
-    """Apply the accounts, with the password of this one whatever the policy."""
-    extra = [*given["extra_vars"], json.dumps({"accounts_enforce": [name]})]
+    """Apply this account, with its password whatever the policy."""
+    extra = [*given["extra_vars"], json.dumps({"accounts_only": [name], "accounts_enforce": [name]})]
     shared = {key: given[key] for key in ("limit", "verbosity", "vault_password_file", "ask_vault_pass", "early")}
     progress = summary.progress_for(given["as_json"])
     return runner.run_playbook("accounts", given["inventory"], extra_vars=extra, progress=progress, **shared)

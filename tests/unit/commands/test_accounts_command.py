@@ -75,7 +75,7 @@ def test_a_new_account_is_written_as_a_hash_and_applied_alone(site: Path, runs: 
     assert verify_password("long enough", erin["password_hash"])
     assert "long enough" not in done.output
     assert [run["playbook"] for run in runs.asked] == ["accounts"]
-    assert json.loads(runs.asked[0]["extra_vars"][-1]) == {"accounts_enforce": ["erin"]}
+    assert json.loads(runs.asked[0]["extra_vars"][-1]) == {"accounts_only": ["erin"], "accounts_enforce": ["erin"]}
 
 
 def test_a_password_is_asked_for_twice_and_changed(site: Path, runs: Runs) -> None:

@@ -103,3 +103,15 @@ def test_the_machine_itself_gets_no_account_before_it_is_confirmed(
     assert ("mail_take_over_confirmed: true" in done.stdout) == asked
     assert '"valija_refused": "host"' in done.stdout
     assert "unreachable=0" in done.stdout
+
+
+@pytest.mark.skipif(Path("/var/lib/valija").exists(), reason="this machine is a mail server of Valija's")
+def test_a_run_about_one_account_judges_all_and_sends_that_one(tmp_path: Path) -> None:
+    others = [{"name": "daemon", "password": "long enough"}]
+    done = play(tmp_path, {"accounts": [*HARMLESS, *others], "only": ["daemon"]}, *LOCAL, "--check")
+    assert "daemon: the host has an account of this name that Valija did not make" in done.stdout, done.stdout
+    assert "nobody: the host" not in done.stdout
+    wrong = [{"name": "nobody", "password": ""}]
+    done = play(tmp_path, {"accounts": [*wrong, *others], "only": ["daemon"]}, *LOCAL, "--check")
+    assert "nobody: the password is empty" in done.stdout
+    assert '"valija_refused": "inventory"' in done.stdout
