@@ -3,14 +3,18 @@
     scripts/security SITE [SITE ...]
 
 SITE is the folder of a site, as `valija lab up` makes it; each of its hosts is scanned at IPv4. testssl.sh and nmap are
-the distribution's (apt-get install testssl.sh nmap), sslyze is put into an environment of its own below build/. Takes
-about ten minutes a host. Only scan hosts that are yours.
+the distribution's (apt-get install testssl.sh nmap), sslyze is put into an environment of its own below ~/.cache.
+Takes some ten minutes a host. Only scan hosts that are yours. They make more connections a minute than an address may,
+so that the hosts are to be told before, and afterwards be applied once more without it:
+
+    valija apply -i SITE -e '{"postfix_main_cf_extra": {"smtpd_client_event_limit_exceptions": "static:all"}}'
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -20,7 +24,7 @@ import page
 from scanners import ScanError, Target, nmap_relay, sslyze, sslyze_program, testssl, versions
 
 ROOT = Path(__file__).resolve().parents[2]
-SSLYZE = ROOT / "build" / "sslyze"
+SSLYZE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "valija" / "sslyze"
 
 
 def hosts(site: Path) -> list[tuple[str, Target]]:
