@@ -47,7 +47,7 @@ class Host:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
     monkeypatch.setattr(firewall_host, "run", made.run)
-    for name, file in (("FOLDER", ""), ("FORMER", "former.nft"), ("RETURNED", "returned.nft")):
+    for name, file in (("FOLDER", ""), ("STATE", "state"), ("FORMER", "former.nft"), ("RETURNED", "returned.nft")):
         monkeypatch.setattr(firewall_host, name, tmp_path / file)
     monkeypatch.setattr(firewall_host.landing, "write_file", lambda path, content, *_: Path(path).write_bytes(content))
     monkeypatch.setattr(services, "act", made.acted.append)
