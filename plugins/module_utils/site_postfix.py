@@ -16,6 +16,7 @@ _BOUNDS = (
     ("postfix_postscreen_greet_wait_seconds", 1, 60, "Write 1 to 60 seconds; other servers wait five minutes at most."),
     ("postfix_postscreen_dnsbl_threshold", 1, 100000, "Write the weight that turns a client away, 1 or more."),
     ("postfix_recipients_per_message", 100, 100000, "RFC 5321 section 4.5.3.1.8 asks for 100 at least."),
+    ("postfix_stranger_processes", 10, 10000, "Write 10 to 10,000 sessions; each takes some 3 MB of memory."),
     ("postfix_client_connections", 0, 100000, _ANY_NUMBER),
     ("postfix_client_connections_per_minute", 0, 1000000, _ANY_NUMBER),
     ("postfix_client_tls_sessions_per_minute", 0, 1000000, _ANY_NUMBER),

@@ -23,6 +23,8 @@ from valija.probes.webmail import visible_text
 # From the last guess to the ban (B-58).
 BAN_SECONDS = 10.0
 PORT_SECONDS = 5.0
+# A refusal of IMAP or POP3 takes six; a session that is banned meanwhile hears nothing any more.
+LOGIN_SECONDS = 15.0
 
 # Samples of each kind; those of IMAP and POP3 take six seconds each.
 SAMPLES = {"submission": 40, "imaps": 20, "pop3s": 20}
@@ -53,6 +55,7 @@ def log_in(
                 return str(talk.log_in(name, password)), time.monotonic() - begun
         kind = imap if service == "imaps" else pop3
         with kind(family=family, login=False, route=route) as box:
+            box.sock.settimeout(LOGIN_SECONDS)
             begun = time.monotonic()
             if service == "imaps":
                 _verdict, lines = box.ask(f'LOGIN {name} "{password}"')
