@@ -51,13 +51,13 @@ def apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 # The authority.
 
 
-def test_the_authority_signs_for_all_names_and_for_398_days_at_most(tmp_path: Path) -> None:
+def test_the_authority_signs_for_all_names_and_for_less_than_366_days(tmp_path: Path) -> None:
     ours = store(tmp_path, NAME, MORE)
     ours.renew(NOW)
     pem, leaf = ours.current()
     assert leaf is not None
     assert leaf.names == (NAME, MORE)
-    assert 396 * DAY_SECONDS < leaf.ends - leaf.begins <= 398 * DAY_SECONDS
+    assert 364 * DAY_SECONDS < leaf.ends - leaf.begins < 366 * DAY_SECONDS
     assert leaf.begins < NOW, "good for a clock that is slow"
     assert ours.authority.signed(pem.certificates[0])
     assert len(pem.certificates) == 1, "clients have the root; it is not sent"
@@ -104,7 +104,7 @@ def test_a_name_of_any_length_can_be_certified(tmp_path: Path) -> None:
 # When a new one is due.
 
 
-@pytest.mark.parametrize(("days", "why"), [(0, ""), (366, ""), (368, "it ends on"), (398, "expired on")])
+@pytest.mark.parametrize(("days", "why"), [(0, ""), (334, ""), (336, "it ends on"), (366, "expired on")])
 def test_it_is_renewed_thirty_days_before_its_end(made: Store, days: int, why: str) -> None:
     told = made.why_renew(NOW + days * DAY_SECONDS)
     assert why in told
@@ -310,8 +310,8 @@ def test_the_program_renews_where_it_is_due_alone(made: Store) -> None:
     written(made.folder, group="no-such-group")
     before = made.text()
     assert (program(made.folder, "renew"), made.text()) == (0, before)
-    assert (program(made.folder, "renew", "--within", "390"), made.text()) == (0, before)
-    assert program(made.folder, "renew", "--within", "398") == 0
+    assert (program(made.folder, "renew", "--within", "358"), made.text()) == (0, before)
+    assert program(made.folder, "renew", "--within", "366") == 0
     assert made.text() != before
     before = made.text()
     assert program(made.folder, "renew", "--force") == 0
