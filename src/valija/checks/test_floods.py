@@ -188,8 +188,12 @@ def test_recipients_of_one_login(
         for _number in range(limit // batch + 1):
             sent = message.new(newcomer.address, bob.address)
             answered(talk.mail_from(newcomer.address), 250)
-            replies = [talk.rcpt_to(bob.address) for _recipient in range(batch)]
-            replies.append(talk.command("DATA"))
+            # Debian 12 asks the limiter at each RCPT; who goes on after a refusal is cut off for too many errors.
+            replies = [talk.rcpt_to(bob.address)]
+            while replies[-1].accepted and len(replies) < batch:
+                replies.append(talk.rcpt_to(bob.address))
+            if replies[-1].accepted:
+                replies.append(talk.command("DATA"))
             if all(reply.accepted for reply in replies):
                 answered(talk.data_content(sent.content), 250)
                 taken.append(sent)
