@@ -69,7 +69,8 @@ def listing(host: LabHost) -> str:
     return host.sh("nft -s list table inet valija 2>/dev/null", check=False)
 
 
-@pytest.fixture(params=RELEASES)
+# The second release is in the slow tier.
+@pytest.fixture(params=[RELEASES[0], *(pytest.param(one, marks=pytest.mark.slow) for one in RELEASES[1:])])
 def host(request: pytest.FixtureRequest, converged: LabSite) -> LabHost:
     """Each of the lab's hosts."""
     return next(one for one in converged.hosts if one.name == request.param)
@@ -133,6 +134,7 @@ def test_the_plan_shows_the_rules_and_who_would_be_shut_out(converged: LabSite, 
     assert listing(host) == before
 
 
+@pytest.mark.slow
 def test_ports_of_the_site_are_opened_and_shut_again(converged: LabSite, host: LabHost) -> None:
     site = alone(converged, host)
     run = firewall(site, firewall_tcp_ports_extra=["2525", "60000-60010"], firewall_udp_ports_extra=[53])
@@ -199,6 +201,7 @@ def test_an_operators_own_rules_stay_and_keep_working(converged: LabSite, host: 
         host.sh("nft delete table inet operator")
 
 
+@pytest.mark.slow
 def test_debians_own_unit_may_be_loaded_again(converged: LabSite, host: LabHost) -> None:
     """Its file begins with `flush ruleset`; ours comes back whenever that one is loaded again."""
     before = listing(host)
@@ -274,6 +277,7 @@ def test_a_run_killed_before_the_confirmation_leaves_the_former_rules(converged:
     assert run.code == 0 and "never confirmed" in run.output, run.output
 
 
+@pytest.mark.slow
 def test_a_run_after_a_killed_one_confirms_its_own_rules(converged: LabSite, host: LabHost) -> None:
     before = listing(host)
     kill_before_the_confirmation(converged, host, firewall_tcp_ports_extra=["4444"], firewall_return_seconds=120)
@@ -283,6 +287,7 @@ def test_a_run_after_a_killed_one_confirms_its_own_rules(converged: LabSite, hos
     assert host.sh("systemctl list-units --all --plain --no-legend 'valija-firewall-return*'") == ""
 
 
+@pytest.mark.slow
 def test_ssh_at_another_port_is_found_and_let_in(converged: LabSite, host: LabHost) -> None:
     host.sh("printf 'Port 22\\nPort 2222\\n' > /etc/ssh/sshd_config.d/ports.conf; systemctl restart ssh")
     try:
@@ -297,6 +302,7 @@ def test_ssh_at_another_port_is_found_and_let_in(converged: LabSite, host: LabHo
     assert "dport 2222" not in listing(host)
 
 
+@pytest.mark.slow
 def test_without_a_firewall_nothing_of_it_is_left(converged: LabSite, host: LabHost) -> None:
     plan = alone(converged, host).valija("plan", "--tags", "firewall", "-e", '{"mail_firewall": false}')
     assert re.search(r"^ *-table inet valija \{$", plan.output, re.MULTILINE), plan.output
