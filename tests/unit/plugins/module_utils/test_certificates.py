@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,14 @@ from tests.lab.certificates import Pair, make
 
 NAME, MORE = "mail.example.test", "imap.example.test"
 NOW = time.time()
+
+
+@pytest.fixture(autouse=True)
+def mask() -> Iterator[None]:
+    """The program sets its process's mask, which here is the tests' own."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 def store(folder: Path, *names: str, source: str = "selfsigned", acme: Acme | None = None) -> Store:
