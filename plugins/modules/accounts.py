@@ -51,8 +51,8 @@ options:
   only:
     description:
       - >-
-        Names of the accounts that this call is about; all when it is empty. The others are judged with them, and are not
-        looked at on the host.
+        Names of the accounts that this call is about; all when it is empty. The others are judged with them, and
+        are not looked at on the host.
     type: list
     elements: str
     default: []

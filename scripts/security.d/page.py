@@ -33,5 +33,6 @@ def section(name: str, found: list[Scan]) -> str:
             ports.setdefault((scan.scanner, finding), []).append(scan.port)
     if ports:
         lines += ["", "What stands behind the verdicts:", ""]
-        lines += [f"- {scanner}, {', '.join(dict.fromkeys(at))}: `{finding}`" for (scanner, finding), at in ports.items()]
+        for (scanner, finding), at in ports.items():
+            lines.append(f"- {scanner}, {', '.join(dict.fromkeys(at))}: `{finding}`")
     return "\n".join([*lines, ""])
