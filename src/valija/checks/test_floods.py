@@ -27,6 +27,8 @@ Stranger = Callable[..., Route]
 # Postfix's limits as the role sets them, and its own; see postconf(5).
 HARD_ERRORS = 20
 JUNK_COMMANDS = 100
+# More than Postfix has tokens for messages that are being taken in (default_process_limit).
+GIVEN_UP = 160
 
 
 def first_code(sock: socket.socket) -> int:
@@ -127,6 +129,38 @@ def test_floods_of_commands(smtp: Smtp, site: Site) -> None:
         assert seconds > HARD_ERRORS / 2 - 2, _("{name}: cut within {seconds:.1f} s, nothing slowed it down.").format(
             name=name, seconds=seconds
         )
+
+
+@check(
+    "B-54",
+    N_("Messages that are begun and given up, a hundred and more, make nobody else wait"),
+    needs=["tls"],
+    clauses=[rfc(5321, "4.1.1.5"), "postconf(5): in_flow_delay"],
+    setting="postfix_main_cf_extra: in_flow_delay",
+    remedy=APPLY,
+)
+def test_messages_given_up(smtp: Smtp, sender: str, alice: Account) -> None:
+    def seconds(talk: Session) -> float:
+        """How long the first recipient of a message takes; the message is given up."""
+        answered(talk.mail_from(sender), 250)
+        begun = time.monotonic()
+        answered(talk.rcpt_to(alice.address), 250)
+        took = time.monotonic() - begun
+        answered(talk.command("RSET"), 250)
+        return took
+
+    took: list[float] = []
+    for _session in range(2):
+        with smtp() as talk:
+            talk.say_ehlo()
+            for _message in range(GIVEN_UP // 2):
+                took.append(seconds(talk))
+                # The pause is a second for each; a busy machine is slow now and then.
+                pause = min(took[-5:])
+                assert pause < 0.9, _("After {count} messages each waits {seconds:.1f} s.").format(
+                    count=len(took) - 5, seconds=pause
+                )
+            talk.command("QUIT")
 
 
 @check(

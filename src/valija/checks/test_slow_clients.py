@@ -105,12 +105,15 @@ def test_slow_clients_keep_nobody_out(
                 last = time.monotonic() + FLOOD_SECONDS
                 while time.monotonic() < last:
                     waits.append(served(smtp, sender, alice.address, main_family, stranger(main_family)))
+                    ended.wait(OCTET_SECONDS)
             finally:
                 ended.set()
             cut = flood.result()
+    with smtp(main_family) as talk:
+        words = _("{held} connections were held, {cut} of them cut; somebody else waited {seconds:.1f} s at most")
+        talk.recorder.remark(words.format(held=len(holding), cut=cut, seconds=max(waits)))
     assert len(holding) > CONNECTIONS // 2, _("Only {count} connections were held.").format(count=len(holding))
     assert max(waits) < SERVED_SECONDS, _("Somebody else waited {seconds:.0f} s.").format(seconds=max(waits))
-    assert cut, _("Nobody was cut.")
 
 
 @check(
