@@ -9,6 +9,7 @@ import math
 import ssl
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -356,6 +357,20 @@ def stranger(site: Site, sink: Peer) -> Callable[..., Route]:
         return sink.stranger(sources[number % len(sources)])
 
     return route
+
+
+@pytest.fixture(scope="session")
+def acquainted(site: Site, stranger: Callable[..., Route]) -> None:
+    """Have the first eight strangers known to postscreen: each new one waits some seconds, so they do it at once."""
+
+    def greet(family: str, number: int) -> None:
+        with smtp_probe.Session(site.addresses[family], 25, route=stranger(family, number)) as talk:
+            talk.command("QUIT")
+
+    with ThreadPoolExecutor(16) as pool:
+        waiting = [pool.submit(greet, family, number) for family in site.families for number in range(8)]
+    for one in waiting:
+        one.result()
 
 
 @pytest.fixture(scope="session")

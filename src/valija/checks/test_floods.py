@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from valija.checks.crowds import SERVED_SECONDS, crowd, served, setting
 from valija.checks.expect import answered
 from valija.checks.host_state import queued
@@ -41,6 +43,7 @@ def first_code(sock: socket.socket) -> int:
     return int(said[:3]) if said[:3].isdigit() else 0
 
 
+@pytest.mark.usefixtures("acquainted")
 @check(
     "B-53",
     N_("One address has so many connections and no more; meanwhile others are served"),

@@ -152,6 +152,8 @@ def test_a_stranger_has_no_name_of_ours(
         *(f"ceo@{domain}" for domain in site.domains[1:]),
     ]
     route = request.getfixturevalue("stranger")(family) if site.peer else None
+    if route:
+        request.getfixturevalue("acquainted")
     parts = [
         (way, asked[at : at + AT_ONCE]) for way in ways(site) if way.port == 25 for at in range(0, len(asked), AT_ONCE)
     ]

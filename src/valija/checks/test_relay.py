@@ -140,6 +140,7 @@ def test_no_relay_from_outside(smtp: Smtp, sender: str, elsewhere: str, nothing_
         answered(next(reply for reply in talk.replies if reply.sent.startswith("RCPT")), 554, enhanced="5.7.1")
 
 
+@pytest.mark.usefixtures("acquainted")
 @check(
     "B-01",
     N_("Mail from a stranger's network to elsewhere is refused, and mail to a local mailbox arrives"),
@@ -189,6 +190,8 @@ def test_forms_that_relay_nothing(
     """Every sender with every form by every way over every protocol; the strangers take turns."""
     context: ssl.SSLContext | None = request.getfixturevalue("tls_context") if getattr(site, "tls", None) else None
     stranger = request.getfixturevalue("stranger") if site.peer else None
+    if stranger:
+        request.getfixturevalue("acquainted")
     tries = [
         (way, family, part)
         for way, family in product(ways(site), site.families)
