@@ -108,7 +108,7 @@ def test_the_hosts_own_timer_renews_and_no_open_session_is_lost(selfsigned: Cert
         "from ansible_collections.valija.mailserver.plugins.module_utils import certificate, certificates\n"
         "store = certificates.Store(certificates.load_settings())\n"
         "now = time.time()\n"
-        "store.deliver(certificate.pem_of(store.authority.issue(store.settings.names, now - 380 * 86400)), now)\n"
+        "store.deliver(certificate.pem_of(store.authority.issue(store.settings.names, now - 348 * 86400)), now)\n"
         "store.reload()\n"
     )
     selfsigned.sh("python3 -B -", stdin=age.encode())
