@@ -112,7 +112,7 @@ def test_slow_clients_keep_nobody_out(
     with smtp(main_family) as talk:
         words = _("{held} connections were held, {cut} of them cut; somebody else waited {seconds:.1f} s at most")
         talk.recorder.remark(words.format(held=len(holding), cut=cut, seconds=max(waits)))
-    assert len(holding) > CONNECTIONS // 2, _("Only {count} connections were held.").format(count=len(holding))
+    assert len(holding) > 0.9 * CONNECTIONS, _("Only {count} connections were held.").format(count=len(holding))
     assert max(waits) < SERVED_SECONDS, _("Somebody else waited {seconds:.0f} s.").format(seconds=max(waits))
 
 
