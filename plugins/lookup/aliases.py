@@ -113,7 +113,7 @@ def _text(
     if which == "local":
         return render_aliases(local_aliases(aliases, accounts, postmaster))
     if which == "addresses":
-        return render_table(address_aliases(aliases))
+        return render_table(address_aliases(aliases, accounts))
     if which == "senders":
         return render_table(sender_logins(aliases, accounts, postmaster, domains))
     raise AnsibleLookupError(f"aliases: no table {which!r}: there are local, addresses and senders")

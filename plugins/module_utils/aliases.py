@@ -57,9 +57,9 @@ def local_aliases(
     """The names that hold in every domain of a site, sorted, as a table for ``render_aliases``.
 
     ``aliases`` and ``accounts`` are ``mail_aliases`` and ``mail_accounts``; a name with ``@`` is not local and is left
-    to ``address_aliases``. An alias of an account that is absent is gone with it. ``postmaster`` leads to the person
-    named, and the other role addresses to postmaster, unless the site gave the name to somebody: an account or an
-    alias of that name wins.
+    to ``address_aliases``, in both. An alias of an account that is absent is gone with it. ``postmaster`` leads to the
+    person named, and the other role addresses to postmaster, unless the site gave the name to somebody: an account or
+    an alias of that name wins.
     """
     table: dict[str, list[str]] = {}
     taken = {"postmaster", postmaster.lower()}
@@ -68,7 +68,8 @@ def local_aliases(
             continue
         taken.add(account["name"].lower())
         for alias in account.get("aliases") or []:
-            _add(table, alias, [account["name"]])
+            if "@" not in alias:
+                _add(table, alias, [account["name"]])
     for name, targets in aliases.items():
         if "@" not in name:
             _add(table, name, _targets(targets))
@@ -80,9 +81,15 @@ def local_aliases(
     return dict(sorted(table.items()))
 
 
-def address_aliases(aliases: Mapping[str, Any]) -> dict[str, list[str]]:
+def address_aliases(aliases: Mapping[str, Any], accounts: Iterable[Mapping[str, Any]] = ()) -> dict[str, list[str]]:
     """The names that hold in one domain alone, those with ``@``, sorted, as a table for virtual(5)."""
     table: dict[str, list[str]] = {}
+    for account in accounts:
+        if account.get("state") == "absent":
+            continue
+        for alias in account.get("aliases") or []:
+            if "@" in alias:
+                _add(table, alias, [account["name"]])
     for name, targets in aliases.items():
         if "@" in name:
             _add(table, name, _targets(targets))

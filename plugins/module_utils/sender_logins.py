@@ -23,7 +23,7 @@ def sender_logins(
     """
     listed = [account for account in accounts if account.get("state") != "absent"]
     names = {account["name"].lower() for account in listed}
-    graph = {**local_aliases(aliases, listed, postmaster), **address_aliases(aliases)}
+    graph = {**local_aliases(aliases, listed, postmaster), **address_aliases(aliases, listed)}
     ours = {domain.lower() for domain in domains}
     table = {}
     for name in graph:

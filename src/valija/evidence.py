@@ -34,10 +34,14 @@ def new_folder(inventory: Sequence[str], now: datetime | None = None) -> Path:
     return state / "valija" / "reports" / site / moment
 
 
-def load(directory: Path) -> Results:
-    """The results in a report folder, by the folder that holds them: its own, or one for each host."""
+def load(directory: Path, since: float = 0.0) -> Results:
+    """The results in a report folder, by the folder that holds them: its own, or one for each host.
+
+    Those written before `since`, a time of the clock in seconds, are another run's and are left out.
+    """
     found = sorted({*directory.glob("results.json"), *directory.glob("*/results.json")})
-    return {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in found}
+    fresh = [path for path in found if path.stat().st_mtime >= since]
+    return {path.parent: json.loads(path.read_text(encoding="utf-8")) for path in fresh}
 
 
 def totals(results: Results) -> dict[str, int]:
@@ -56,13 +60,16 @@ def as_json(outcome: Outcome, directory: Path, results: Results) -> str:
 
 
 def show(console: Console, outcome: Outcome, directory: Path, results: Results) -> None:
-    """What failed and what to do; then the table of outcomes, why checks did not run, and where the reports are."""
-    if not results:
-        if outcome.exit_code:
-            summary.show_outcome(console, outcome)
-        return
-    show_failures(console, results)
-    show_counts(console, results)
+    """What failed and what to do; then the table of outcomes, why checks did not run, and where the reports are.
+
+    Hosts that failed before their checks began have none: the table of the run stands before the others' results.
+    """
+    told = {one["site"]["name"] for one in results.values()}
+    if outcome.exit_code and (not told or any(failure.host not in told for failure in outcome.failures)):
+        summary.show_outcome(console, outcome)
+    if results:
+        show_failures(console, results)
+        show_counts(console, results)
 
 
 def show_failures(console: Console, results: Results) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from valija import evidence, runner
 from valija.cli import cli
-from valija.progress import Record
+from valija.progress import Failure, Record
 from valija.runner import Outcome
 
 DATA = Path(__file__).parent / "data" / "results.json"
@@ -59,6 +59,21 @@ def test_each_host_of_a_site_has_a_folder_of_its_own(tmp_path: Path) -> None:
     results = evidence.load(tmp_path)
     assert [path.name for path in results] == ["debian-12", "debian-13"]
     assert evidence.totals(results) == {"passed": 20, "failed": 2, "waiting": 12, "skipped": 2}
+
+
+def test_results_of_an_earlier_run_in_the_same_folder_are_not_this_ones(directory: Path) -> None:
+    written = (directory / "results.json").stat().st_mtime
+    assert evidence.load(directory, since=written)
+    assert evidence.load(directory, since=written + 1) == {}
+
+
+def test_a_host_that_failed_before_its_checks_is_told_beside_the_results_of_another(directory: Path) -> None:
+    record = Record(failures=[Failure("down", "Validate", "no route to host", unreachable=True)])
+    out = io.StringIO()
+    console = Console(file=out, width=200, highlight=False)
+    evidence.show(console, Outcome(1, 12.3, ("x",), record), directory, evidence.load(directory))
+    assert "A host failed after 0:12" in out.getvalue()
+    assert out.getvalue().splitlines()[-1] == f"Report {directory / 'report.html'}"
 
 
 def test_programs_get_the_results_without_transcripts(directory: Path) -> None:

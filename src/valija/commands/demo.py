@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -198,6 +199,7 @@ def tier_for(console: Console, lab: Lab, outcome: Outcome) -> str:
 
 def prove(console: Console, lab: Lab, directory: Path, tier: str, verbosity: int) -> tuple[Outcome, evidence.Results]:
     """Hold the conversations; the results are in the folder."""
+    begun = time.time()
     proof = run_playbook(
         "prove",
         [str(lab.site_dir)],
@@ -206,7 +208,7 @@ def prove(console: Console, lab: Lab, directory: Path, tier: str, verbosity: int
         verbosity=verbosity,
         progress=make_progress(console),
     )
-    return proof, evidence.load(directory)
+    return proof, evidence.load(directory, since=begun)
 
 
 def show(console: Console, lab: Lab, results: evidence.Results, *, another: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from valija.runner import run_playbook
 @click.command(
     help=_(
         "Prove that the hosts of a site work, by conversation.\n\n"
-        "Speaks SMTP, IMAP, POP3 and HTTP with each host as its users and strangers would, through two probe accounts "
+        "Speaks SMTP, IMAP, POP3 and HTTP with each host as its users and strangers would, through probe accounts "
         "that are made for it and removed again. Messages go to these alone. Writes a report with every line that was "
         "said.\n\n"
         "Exit code: 0 every check passed, 1 a check or a host failed, 2 the input is wrong."
@@ -49,9 +50,10 @@ def command(
     directory.mkdir(parents=True, exist_ok=True)
     ours = json.dumps({"prove_tier": tier, "prove_only": only or "", "prove_report_dir": str(directory)})
     progress = summary.progress_for(as_json)
+    begun = time.time()
     colour = {"PY_COLORS": "1"} if progress.console.is_terminal else {}
     outcome = run_playbook("prove", extra_vars=[*extra_vars, ours], environment=colour, progress=progress, **options)
-    results = evidence.load(directory)
+    results = evidence.load(directory, since=begun)
     if as_json:
         click.echo(evidence.as_json(outcome, directory, results))
     else:

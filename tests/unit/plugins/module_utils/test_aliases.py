@@ -62,3 +62,10 @@ def test_a_name_with_a_domain_holds_in_that_domain_alone() -> None:
     wanted = {"sales@second.example.org": ["alice"], "sales": ["bob"]}
     assert address_aliases(wanted) == {"sales@second.example.org": ["alice"]}
     assert names(local_aliases(wanted, [], "alice")) == {"sales": ["bob"]}
+
+
+def test_an_account_has_whole_addresses_among_its_aliases() -> None:
+    eve = {"name": "eve", "aliases": ["ev", "Info@second.example.org"]}
+    gone = {"name": "gone", "state": "absent", "aliases": ["former@second.example.org"]}
+    assert names(local_aliases({}, [eve, gone], "alice")) == {"ev": ["eve"]}
+    assert address_aliases({}, [eve, gone]) == {"info@second.example.org": ["eve"]}

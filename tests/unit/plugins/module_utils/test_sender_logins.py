@@ -8,7 +8,7 @@ import pytest
 from ansible_collections.valija.mailserver.plugins.module_utils.sender_logins import sender_logins
 
 ACCOUNTS: list[dict[str, Any]] = [
-    {"name": "alice", "aliases": ["Al", "al.ice"]},
+    {"name": "alice", "aliases": ["Al", "al.ice", "ice@second.test"]},
     {"name": "bob", "state": "disabled"},
     {"name": "gone", "state": "absent", "aliases": ["former"]},
 ]
@@ -21,7 +21,7 @@ def table(aliases: dict[str, Any], postmaster: str = "alice") -> dict[str, list[
 
 def test_an_accounts_own_aliases_are_its_own() -> None:
     found = table({})
-    assert found["al"] == found["al.ice"] == ["alice"]
+    assert found["al"] == found["al.ice"] == found["ice@second.test"] == ["alice"]
     assert "former" not in found
     assert "alice" not in found  # its own name is found in passwd(5)
 
