@@ -119,7 +119,7 @@ def converge(
                 plan = _decided(look(now, wanted, settings, root), wanted, settings, hashes)
             _write(plan, now, settings, root)
         outcome.plan = plan
-    end_sessions(plan.end_sessions if root == Path("/") else set())
+    end_sessions(plan.end_sessions if root == Path("/") else {})
     _settle_homes(plan, settings, repairs, outcome, root)
     return outcome
 

@@ -39,7 +39,7 @@ class Plan:
 
     `homes` have to exist, by account. `aside` are homes to put away before the files are written, `retire` those after,
     both with the uid of their owner; of the accounts in `purge`, the folders of `.valija-former` and the home just put
-    away are deleted. `end_sessions` are the users whose processes end.
+    away are deleted. `end_sessions` are the users, with their uids, whose sessions end.
     """
 
     edits: Edits = field(default_factory=lambda: {name: {} for name in FILES})
@@ -55,7 +55,7 @@ class Plan:
     aside: dict[str, int] = field(default_factory=dict)
     retire: dict[str, int] = field(default_factory=dict)
     purge: dict[str, list[str]] = field(default_factory=dict)
-    end_sessions: set[int] = field(default_factory=set)
+    end_sessions: dict[str, int] = field(default_factory=dict)
 
     @property
     def edits_files(self) -> bool:
@@ -146,7 +146,7 @@ def _settle(host: Host, account: Account, settings: Settings, hashes: Mapping[st
         plan.edits["shadow"][name] = shadow
     if shadow[1].lstrip("!") not in (host.current_hash(name), UNUSABLE):
         what.append("password")
-        plan.end_sessions.add(uid)
+        plan.end_sessions[name] = uid
     if (
         old is not None
         and len(old) == SHADOW_FIELDS
@@ -156,7 +156,7 @@ def _settle(host: Host, account: Account, settings: Settings, hashes: Mapping[st
         what.append(state)
         (plan.disabled if state == "disabled" else plan.enabled).append(name)
         if state == "disabled":
-            plan.end_sessions.add(uid)
+            plan.end_sessions[name] = uid
     plan.updated.append(name)
     plan.diff.append(f"{name}: {', '.join(what) or 'damaged entry'}")
 
@@ -184,7 +184,7 @@ def _leave(host: Host, account: Account, gid: int, settings: Settings, plan: Pla
     entry = host.files["passwd"].get(name)
     if entry is not None:
         plan.edits["passwd"][name] = None
-        plan.end_sessions.add(int(entry[2]))
+        plan.end_sessions[name] = int(entry[2])
         plan.removed.append(name)
         plan.diff.append(f"{name}: account removed")
     if name in host.files["shadow"]:

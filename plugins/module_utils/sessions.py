@@ -1,25 +1,48 @@
-"""Sessions of users end with their processes: Courier serves each login by a process of that user."""
+"""Sessions of users: Courier serves each login by a process of that user, Postfix by one of its own.
+
+Those of Courier end with their processes. A process of Postfix that is killed with its first client makes master(8) put
+the service off for a minute, so that only the connection is closed: smtpd(8) says "lost connection" and goes on.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import signal
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from ansible_collections.valija.mailserver.plugins.module_utils.command import run
 
 # How long the processes of a user may take to end by themselves, in seconds.
 _GRACE_SECONDS = 2.0
 
+# pidfd_getfd(2), the same number on every architecture of Linux, since 5.6; Python has no name for it.
+_PIDFD_GETFD = 438
 
-def end_sessions(uids: set[int]) -> None:
-    """End the processes of these users, their IMAP and POP3 sessions and what a proxy keeps open for them.
+# An smtpd(8) of master.cf that lets people log in has it among its arguments.
+_TAKES_LOGINS = "smtpd_sasl_auth_enable=yes"
+
+_CONNECTED = re.compile(r"connect from ")
+_LOGIN = re.compile(r"\bsasl_username=([^\s,]+)")
+_ESTABLISHED = "01"  # the kernel's number, in /proc/net/tcp (proc_net(5))
+
+
+def end_sessions(users: Mapping[str, int]) -> None:
+    """End the sessions of these users, by name and uid: IMAP, POP3, what a proxy keeps open for them, and submission.
 
     Only processes of this host are meant: a container's users have numbers of their own.
     """
-    if not uids:
-        return
+    if users:
+        _end_processes(set(users.values()))
+        _end_submissions(set(users))
+
+
+def _end_processes(uids: set[int]) -> None:
     deadline = time.monotonic() + _GRACE_SECONDS
     number = signal.SIGTERM
     while running := list(_processes(uids)):
@@ -49,3 +72,67 @@ def _is_of_this_host(process: Path) -> bool:
 def _signal(pid: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def _end_submissions(names: set[str]) -> None:
+    """Close the connections of those who logged in by SMTP as one of these names.
+
+    Postfix tells the name with the first recipient of a message, before any of its text. A connection without one may
+    be anybody's; nothing was sent in it, so that nothing is lost or sent twice when its client has to begin again.
+    """
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            if process.name.isdigit() and _takes_logins(process) and _is_of_this_host(process):
+                pid = int(process.name)
+                if (sockets := _connections(process)) and login_of(_said_by(pid)) in {"", *names}:
+                    _shut(pid, sockets)
+
+
+def _takes_logins(process: Path) -> bool:
+    program, *arguments = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    return Path(program).name == "smtpd" and _TAKES_LOGINS in arguments
+
+
+def _connections(process: Path) -> list[int]:
+    """The descriptors of a process that are open TCP connections."""
+    established = set()
+    for table in ("tcp", "tcp6"):
+        with suppress(OSError):
+            for line in (process / "net" / table).read_text().splitlines()[1:]:
+                words = line.split()
+                if words[3] == _ESTABLISHED:
+                    established.add(f"socket:[{words[9]}]")
+    found = []
+    for descriptor in (process / "fd").iterdir():
+        with suppress(OSError):
+            if str(descriptor.readlink()) in established:
+                found.append(int(descriptor.name))
+    return found
+
+
+def _said_by(pid: int) -> str:
+    """What a process wrote into the journal; empty where there is none."""
+    said = run(["journalctl", "--no-pager", "--quiet", "--boot", "--output=cat", f"_PID={pid}"], timeout_seconds=20)
+    return said.out if said.ok else ""
+
+
+def login_of(said: str) -> str:
+    """The login name of the last client in what an smtpd(8) said, in lower case; empty when it has told none."""
+    client = _CONNECTED.split(said)[-1]
+    logins = _LOGIN.findall(client)
+    return str(logins[-1]).partition("@")[0].lower() if logins else ""
+
+
+def _shut(pid: int, descriptors: list[int]) -> None:
+    """Close the connections behind another process's descriptors: shutdown(2) works on the connection itself."""
+    process = os.pidfd_open(pid)
+    try:
+        for descriptor in descriptors:
+            copy = ctypes.CDLL(None).syscall(_PIDFD_GETFD, process, descriptor, 0)
+            if copy < 0:  # a kernel or a sandbox without that call: a service put off is better than a thief at work
+                _signal(pid, signal.SIGTERM)
+                return
+            with socket.socket(fileno=copy) as connection, suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+    finally:
+        os.close(process)

@@ -115,7 +115,7 @@ def test_one_password_can_be_enforced_alone() -> None:
     plan = plan_for(wanted, enforce=frozenset({"alice"}))
     assert plan.diff == ["alice: password"]
     assert entry(plan, "shadow", "alice") == f"alice:{HASH}:20000:0:99999:7:::"
-    assert plan.end_sessions == {1001}
+    assert plan.end_sessions == {"alice": 1001}
 
 
 @pytest.mark.parametrize("current", ["", "*", "!", "!*", "!!"])
@@ -138,10 +138,10 @@ def test_no_account_is_ever_left_open_without_a_password(current: str, state: st
 def test_disabling_locks_expires_and_keeps_the_hash_and_enabling_undoes_it() -> None:
     off = plan_for([Account("alice", "Alice", state="disabled"), BOB])
     assert entry(off, "shadow", "alice") == "alice:!$y$alice:5:0:99999:7::1:"
-    assert (off.disabled, off.end_sessions, off.diff) == (["alice"], {1001}, ["alice: disabled"])
+    assert (off.disabled, off.end_sessions, off.diff) == (["alice"], {"alice": 1001}, ["alice: disabled"])
     on = plan_for([ALICE, Account("bob")])
     assert entry(on, "shadow", "bob") == "bob:$y$bob:5:0:99999:7:::"
-    assert (on.enabled, on.end_sessions, on.diff) == (["bob"], set(), ["bob: enabled"])
+    assert (on.enabled, on.end_sessions, on.diff) == (["bob"], {}, ["bob: enabled"])
 
 
 def test_fields_changed_by_hand_are_brought_back() -> None:
@@ -163,7 +163,7 @@ def test_an_absent_account_leaves_every_file_and_its_home_is_put_away() -> None:
     assert plan.edits["shadow"] == {"bob": None}
     assert entry(plan, "group", "mail") == "mail:x:8:person"
     assert entry(plan, "gshadow", "mail") == "mail:*::person"
-    assert (plan.removed, plan.retire, plan.purge, plan.end_sessions) == (["bob"], {"bob": 1002}, {}, {1002})
+    assert (plan.removed, plan.retire, plan.purge, plan.end_sessions) == (["bob"], {"bob": 1002}, {}, {"bob": 1002})
     assert plan.notes == ["bob: its home and mail are kept in /home/.valija-former"]
 
 
