@@ -44,7 +44,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         cases[SHELL] = _shell(plan.release)
     if plan.wants(TASKS) or plan.wants(MITOGEN):
         tasks = Ground("tasks", plan.release)
-        tasks.fresh("packages")
+        tasks.fresh()
         run_tasks(tasks, ACCOUNTS)
         tasks.converses("alice", PASSWORD)
         cases |= plan.chosen({TASKS: _tasks(tasks)})
@@ -86,7 +86,7 @@ def _tasks(ground: Ground, environment: dict[str, str] | None = None) -> Any:
 
 def _shell(release: str) -> Any:
     ground = Ground("shell", release)
-    ground.fresh("packages")
+    ground.fresh()
     put_script(ground)
     run_script(ground, ACCOUNTS)
     ground.converses("alice", "alice")
