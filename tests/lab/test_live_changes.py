@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from valija.probes import imap, wait
+from valija.probes import imap, smtp, wait
 from valija.probes.web import Browser
 from valija.probes.webmail import SquirrelMail
 
@@ -80,7 +80,10 @@ def test_no_look_up_fails_while_tables_are_replaced_and_the_new_ones_count_at_on
 
 
 class Person:
-    """Somebody who is logged in by IMAP with TLS, and in the webmail; the stack ends what is left of it."""
+    """Somebody who is logged in by IMAP, in the webmail, and twice to hand mail in: with and without a message.
+
+    The stack ends what is left of it.
+    """
 
     def __init__(self, stack: ExitStack, lab: LabSite, name: str, password: str) -> None:
         address = find_host(yaml.safe_load((lab.path / "hosts.yml").read_text()), lab.host.name)["ansible_host"]
@@ -90,6 +93,20 @@ class Person:
         self.imap.login(name, password)
         self.webmail = SquirrelMail(Browser(f"https://mail.{DOMAIN}", host=address, tls=trust))
         self.webmail.login(name, password)
+        self.address = f"{name}@{DOMAIN}"
+        self.silent, self.writing = (
+            stack.enter_context(smtp.connect(address, 465, tls=trust, server_name=f"mail.{DOMAIN}")) for _ in range(2)
+        )
+        for session in (self.silent, self.writing):
+            assert session.say_ehlo().accepted and session.log_in(name, password).accepted
+        assert self.hands_in(self.writing)
+
+    def hands_in(self, session: smtp.Session) -> bool:
+        """Whether the server still takes a message in this session."""
+        try:
+            return session.message(self.address, [self.address], b"Subject: one more\r\n\r\nOne more.\r\n").accepted
+        except OSError:
+            return False
 
     def reads_by_imap(self) -> bool:
         try:
@@ -120,8 +137,9 @@ def test_a_changed_password_and_a_disabled_account_end_the_sessions_of_that_user
     begun = time.monotonic()
     wait.until(lambda: not alice.reads_by_imap(), within=5, what="the end of alice's IMAP session")
     assert not alice.reads_in_the_webmail()
+    assert not alice.hands_in(alice.silent) and not alice.hands_in(alice.writing)
     assert time.monotonic() - begun < 10
-    assert bob.reads_by_imap() and bob.reads_in_the_webmail()
+    assert bob.reads_by_imap() and bob.reads_in_the_webmail() and bob.hands_in(bob.writing)
     word = re.search(r"Password of alice: (\S+)", changed.output)
     assert word is not None
     Person(stack, served, "alice", word[1])
@@ -132,5 +150,6 @@ def test_a_changed_password_and_a_disabled_account_end_the_sessions_of_that_user
     assert disabled.code == 0, disabled.output
     wait.until(lambda: not bob.reads_by_imap(), within=5, what="the end of bob's IMAP session")
     assert not bob.reads_in_the_webmail()
-    with smtplib.SMTP(served.host.sh("hostname -I").split()[0], 25, timeout=30) as smtp:
-        smtp.sendmail("", [f"bob@{DOMAIN}"], "Subject: still\r\n\r\nBob's mail still arrives.\r\n")
+    assert not bob.hands_in(bob.writing)
+    with smtplib.SMTP(served.host.sh("hostname -I").split()[0], 25, timeout=30) as postfix:
+        postfix.sendmail("", [f"bob@{DOMAIN}"], "Subject: still\r\n\r\nBob's mail still arrives.\r\n")
