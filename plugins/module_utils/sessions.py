@@ -81,11 +81,21 @@ def _end_submissions(names: set[str]) -> None:
     be anybody's; nothing was sent in it, so that nothing is lost or sent twice when its client has to begin again.
     """
     for process in Path("/proc").iterdir():
-        with suppress(OSError):
+        with suppress(FileNotFoundError, ProcessLookupError):
             if process.name.isdigit() and _takes_logins(process) and _is_of_this_host(process):
-                pid = int(process.name)
-                if (sockets := _connections(process)) and login_of(_said_by(pid)) in {"", *names}:
-                    _shut(pid, sockets)
+                _end_submission(process, names)
+
+
+def _end_submission(process: Path, names: set[str]) -> None:
+    pid = int(process.name)
+    try:
+        if (connections := _connections(process)) and login_of(_said_by(pid)) in {"", *names}:
+            _shut(pid, connections)
+    except PermissionError:
+        # A container whose root may not look into processes (CAP_SYS_PTRACE): a minute without the service is better
+        # than somebody who goes on with a password that is no longer good.
+        if login_of(_said_by(pid)) in names:
+            _signal(pid, signal.SIGTERM)
 
 
 def _takes_logins(process: Path) -> bool:
@@ -96,15 +106,14 @@ def _takes_logins(process: Path) -> bool:
 def _connections(process: Path) -> list[int]:
     """The descriptors of a process that are open TCP connections."""
     established = set()
-    for table in ("tcp", "tcp6"):
-        with suppress(OSError):
-            for line in (process / "net" / table).read_text().splitlines()[1:]:
-                words = line.split()
-                if words[3] == _ESTABLISHED:
-                    established.add(f"socket:[{words[9]}]")
+    for table in (process / "net").glob("tcp*"):  # no tcp6 where the kernel has no IPv6
+        for line in table.read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == _ESTABLISHED:
+                established.add(f"socket:[{words[9]}]")
     found = []
     for descriptor in (process / "fd").iterdir():
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             if str(descriptor.readlink()) in established:
                 found.append(int(descriptor.name))
     return found
@@ -125,13 +134,13 @@ def login_of(said: str) -> str:
 
 def _shut(pid: int, descriptors: list[int]) -> None:
     """Close the connections behind another process's descriptors: shutdown(2) works on the connection itself."""
+    libc = ctypes.CDLL(None, use_errno=True)
     process = os.pidfd_open(pid)
     try:
         for descriptor in descriptors:
-            copy = ctypes.CDLL(None).syscall(_PIDFD_GETFD, process, descriptor, 0)
-            if copy < 0:  # a kernel or a sandbox without that call: a service put off is better than a thief at work
-                _signal(pid, signal.SIGTERM)
-                return
+            copy = libc.syscall(_PIDFD_GETFD, process, descriptor, 0)
+            if copy < 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             with socket.socket(fileno=copy) as connection, suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
     finally:

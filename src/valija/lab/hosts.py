@@ -76,7 +76,8 @@ def create(place: Place, wanted: Wanted) -> bool:
         *label_options({**place.labels, IMAGE_LABEL: wanted.image}),
         *("--network", place.object_name("net"), "--ip", wanted.ipv4, "--ip6", wanted.ipv6),
         # With these systemd's sandboxing and nftables work as on a real host; they are no security boundary.
-        *("--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined"),
+        *("--cap-add", "NET_ADMIN", "--cap-add", "SYS_ADMIN", "--cap-add", "SYS_PTRACE"),
+        *("--security-opt", "apparmor=unconfined"),
         *("--tmpfs", "/run:mode=755", "--tmpfs", "/run/lock:mode=1777", "--tmpfs", "/tmp:exec,mode=1777"),
         *("--cgroupns", "host", "--volume", f"{cgroup_mount()}:/sys/fs/cgroup:rw"),
         *("--volume", f"{apt_volume(wanted.release)}:{APT_CACHE}"),
