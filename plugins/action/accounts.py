@@ -57,22 +57,22 @@ class ActionModule(ActionBase):
     _VALID_ARGS = frozenset({*OF_THE_SITE, "of_the_site", "report_unlisted", "release_lock"})
     _requires_connection = True
 
+    @uncollected()
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
         args = dict(self._task.args)
         try:
-            with uncollected():
-                if boolean(args.pop("of_the_site", False)):
-                    args = {**self._of_the_site(variables), **args}
-                else:
-                    args["accounts"] = self._listed(variables)
-                    args.pop("accounts_file", None)
-                if only := args.pop("only", None):
-                    args["accounts"] = [account for account in args["accounts"] if account.get("name") in only]
-                    args["report_unlisted"] = False
-                makes_some = any(account.get("state") != "absent" for account in args["accounts"])
-                args["accounts"] = packed(args["accounts"])
+            if boolean(args.pop("of_the_site", False)):
+                args = {**self._of_the_site(variables), **args}
+            else:
+                args["accounts"] = self._listed(variables)
+                args.pop("accounts_file", None)
+            if only := args.pop("only", None):
+                args["accounts"] = [account for account in args["accounts"] if account.get("name") in only]
+                args["report_unlisted"] = False
+            makes_some = any(account.get("state") != "absent" for account in args["accounts"])
+            args["accounts"] = packed(args["accounts"])
         except Refused as refused:
             return {**result, "failed": True, "msg": str(refused), "valija_refused": "inventory"}
         if makes_some and not self._is_confirmed(variables):

@@ -18,7 +18,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
         super().run(tmp, variables)
-        result = run_module(self, "finish", {}, variables)
+        result = run_module(self, "prepare", {"step": "finish"}, variables)
         known = variables.get("ansible_facts", {}).get("valija")
         if known and not result.get("failed"):
             result["ansible_facts"] = {"valija": {**known, "prepared": [], "run": ""}}

@@ -81,10 +81,10 @@ class ActionModule(ActionBase):
         try:
             answer = self._settle(survey, roles, covered, variables)
         except Exception:
-            run_module(self, "finish", {}, variables)  # this run ends here: the lock is free again
+            run_module(self, "prepare", {"step": "finish"}, variables)  # this run ends here: the lock is free again
             raise
         if answer.get("failed"):
-            run_module(self, "finish", {}, variables)
+            run_module(self, "prepare", {"step": "finish"}, variables)
         return answer
 
     def _survey(self, variables: dict[str, Any]) -> dict[str, Any]:

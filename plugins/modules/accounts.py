@@ -192,6 +192,7 @@ msg:
 """
 
 import base64
+import gc
 import json
 import os
 import zlib
@@ -227,6 +228,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
+    gc.disable()  # a tenth of the time with ten thousand accounts; the process ends before garbage counts
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if os.geteuid() != 0:
         module.fail_json(msg="This needs root on the host: set ansible_become to true.", valija_refused="host")

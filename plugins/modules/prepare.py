@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: The Valija developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The part of prepare that runs on the host: take the lock and look, or install packages."""
+"""The part of prepare and finish that runs on the host: take the lock and look, install packages, let the lock go."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **lock.ARGUMENTS,
-            "step": {"type": "str", "choices": ["survey", "install"], "default": "survey"},
+            "step": {"type": "str", "choices": ["survey", "install", "finish"], "default": "survey"},
             "packages": {"type": "list", "elements": "str", "default": []},
             "debconf": {"type": "list", "elements": "dict", "default": []},
             "wait_seconds": {"type": "int", "default": 20},
@@ -131,6 +131,8 @@ def main() -> None:
     if os.geteuid() != 0:
         module.fail_json(msg="This needs root on the host: set ansible_become to true.", valija_refused="host")
     wanted = module.params
+    if wanted["step"] == "finish":
+        module.exit_json(changed=False, released=_released(wanted["_lock_owner"]))
     try:
         with lock.hold(wanted["_lock_owner"], wait_seconds=wanted["wait_seconds"], gone=wanted["gone"]):
             module.exit_json(**_step(module, wanted))
@@ -148,6 +150,15 @@ def _step(module: AnsibleModule, wanted: dict[str, Any]) -> dict[str, Any]:
         return {"changed": False, "survey": survey()}
     installed = packages.install(wanted["packages"], wanted["debconf"])
     return {"changed": True, "installed": installed}
+
+
+def _released(owner: dict[str, Any]) -> bool:
+    """Give the lock back; whether this run still held it."""
+    try:
+        with lock.hold(owner, wait_seconds=0):
+            return lock.release(owner)
+    except (lock.Held, lock.Lost):
+        return False
 
 
 if __name__ == "__main__":

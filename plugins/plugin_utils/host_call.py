@@ -15,6 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.valija.mailserver.plugins.plugin_utils.memory import uncollected
 
 COLLECTION = "valija.mailserver"
 
@@ -109,11 +110,12 @@ def run_module(action: ActionBase, name: str, args: Mapping[str, Any], task_vars
     if owner["pid"] not in (os.getppid(), os.getpid()):
         raise AnsibleActionFail("This run was killed; its last task ends here.")
     known = task_vars.get("ansible_facts", {}).get("valija") or {}
-    result: dict[str, Any] = action._execute_module(
-        module_name=f"{COLLECTION}.{name}",
-        module_args={**args, "_lock_owner": {**owner, "continues": known.get("run") == owner["id"]}},
-        task_vars=task_vars,
-    )
+    with uncollected():  # Ansible parses some sixty files into trees to build a module
+        result: dict[str, Any] = action._execute_module(
+            module_name=f"{COLLECTION}.{name}",
+            module_args={**args, "_lock_owner": {**owner, "continues": known.get("run") == owner["id"]}},
+            task_vars=task_vars,
+        )
     return result
 
 

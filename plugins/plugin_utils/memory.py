@@ -1,4 +1,4 @@
-"""Python's memory, where ten thousand rows are read in the middle of Ansible's own objects."""
+"""Python's memory, where much is made in the middle of Ansible's own objects: ten thousand rows, or a module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Work without the garbage collector, which would go through all of Ansible again for each few thousand new rows.
+    """Work without the garbage collector, which would go through all of Ansible for each few thousand new objects.
 
     What is done with is freed all the same; only cycles wait.
     """

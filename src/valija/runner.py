@@ -294,8 +294,9 @@ def _run_quietly(
             record.take(event)
             progress.event(event)
 
-    ready = early.child if early and early.told(["ansible-playbook", *command[4:]], environment) else None
-    with started(command, environment, pipes=True, early=ready) as child:
+    words = ["ansible-playbook", *command[4:]]
+    ready = early.child if early and early.told(words, environment) else None
+    with started(early_child.command(words), environment, pipes=True, early=ready) as child:
         for stream, line in lines(child):
             look()
             if stream == "out":

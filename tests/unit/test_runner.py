@@ -143,7 +143,7 @@ def test_a_table_of_accounts_beside_the_hosts_is_no_inventory(site: Path) -> Non
 
 def test_a_run_that_is_killed_is_told_and_is_no_wrong_input(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed = [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"]
-    monkeypatch.setattr(runner, "playbook_command", lambda *_given, **_named: killed)
+    monkeypatch.setattr(runner.early_child, "command", lambda _words: killed)
     console = Console(file=io.StringIO(), width=200)
     outcome = runner.run_playbook("site", [str(site)], progress=Progress(console))
     assert outcome.exit_code == 1
