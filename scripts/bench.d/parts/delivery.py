@@ -54,8 +54,8 @@ def measure(plan: Plan) -> dict[str, Any]:
             f"{syncs[name]:.2f} fsync a message"
             for name in seconds
         )
-        + ". That delay begins when Postfix hears the sender: ours takes messages in faster than it delivers them, and they "
-        "wait in its queue; the stock server lets the clients wait (`in_flow_delay`, which strangers can make last).",
+        + ". That delay begins when Postfix hears the sender: ours takes messages in faster than it delivers them, and "
+        "they wait in its queue; the stock server lets clients wait (`in_flow_delay`, which strangers can make last).",
     ]
     if OURS in servers:
         notes += [servers[OURS].greetings(servers.get(STOCK)), servers[OURS].handshakes()]
