@@ -15,6 +15,9 @@ Tier = Literal["quick", "full", "slow"]
 Vantage = Literal["outside", "stranger", "loopback", "host", "client"]
 
 # Remedies that many checks share.
+PLAN = N_(
+    "Run `valija plan`: it shows, file by file, what on the host is not as the site asks; `valija apply` mends it."
+)
 APPLY = N_("Run `valija apply --tags postfix`, then look at `postconf -n` on the host for a setting of your own.")
 LOOK = N_("Look at `mailq` and `journalctl SYSLOG_FACILITY=2` on the host: they say where the message is and why.")
 
@@ -54,7 +57,7 @@ def check(
     mutates: bool = False,
     step: int | None = None,
     setting: str = "",
-    remedy: str = "",
+    remedy: str = PLAN,
     needs: Sequence[str] = (),
     last: bool = False,
 ) -> pytest.MarkDecorator:

@@ -184,6 +184,7 @@ def test_a_stranger_has_no_name_of_ours(
     vantage="loopback",
     mutates=True,
     clauses=[rfc(5321, "7.1")],
+    remedy=APPLY,
 )
 def test_the_host_has_its_own_names(smtp: Smtp, mailbox: Mailbox, site: Site, alice: Account) -> None:
     own = f"root@{site.hostname}"

@@ -108,6 +108,7 @@ def test_login(submission: Smtp, alice: Account, elsewhere: str, family: str, po
     needs=TLS,
     clauses=[rfc(4954, "4")],
     setting=SASL,
+    remedy=APPLY,
 )
 @PORTS
 def test_auth_out_of_turn(submission: Smtp, smtp: Smtp, alice: Account, elsewhere: str, port: int) -> None:
@@ -147,6 +148,7 @@ NO_LOGIN: dict[str, tuple[str, str, int, str]] = {
     needs=TLS,
     clauses=[rfc(4954, "4", "4.2", "6")],
     setting=SASL,
+    remedy=APPLY,
 )
 @pytest.mark.parametrize("fault", list(NO_LOGIN))
 def test_no_login(submission: Smtp, guesser: Guesser, alice: Account, fault: str) -> None:

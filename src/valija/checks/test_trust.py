@@ -134,6 +134,7 @@ def test_submission_needs_a_login(
     vantage="client",
     needs=["webmail"],
     clauses=["CWE-306"],
+    remedy=N_("Run `valija apply --tags squirrelmail,roundcube,apache`."),
 )
 def test_webmail_sends_nothing_for_a_stranger(
     browser: Callable[..., Browser], site: Site, host: Any, alice: Account, elsewhere: str, sender: str
