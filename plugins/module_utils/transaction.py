@@ -36,6 +36,9 @@ STAGE = Path("/run/valija/stage")
 
 NOW = float("inf")
 
+# How long a daemon that runs may take to answer, before anything is changed.
+_ANSWER_SECONDS = 2.0
+
 
 def configure(
     request: Request, *, check_mode: bool = False, state: Path = STATE, stage: Path = STAGE
@@ -78,6 +81,7 @@ class _Transaction:
         self.began = time.time()
         self.unproved = plan.needs_proof or journal.left_over
         self.daemons_touched = journal.left_over
+        self.answering: list[health.Probe] = []
         self.joined = False
         self.kept = {
             change.wanted.path
@@ -93,6 +97,7 @@ class _Transaction:
                 try_staged(self.request, stage, check_mode=False)
             self._must_be_possible()
             self._save()
+            self.answering = self._answering()
             self._land()
             if self.unproved:
                 for check in self.request.checks:
@@ -143,6 +148,15 @@ class _Transaction:
             services={name: services.former(pair) for name, pair in self.pairs.items()},
         )
 
+    def _answering(self) -> list[health.Probe]:
+        """What the former configuration has to answer should it come back: all that it answers now.
+
+        After a killed run that cannot be known, and all is asked.
+        """
+        if self.journal.left_over:
+            return list(self.request.health)
+        return [probe for probe in self.request.health if health.attempt(probe, _ANSWER_SECONDS) is None]
+
     def _land(self) -> None:
         if self.plan.members:
             members.add(self.plan.members)
@@ -174,16 +188,16 @@ class _Transaction:
             self.daemons_touched = True
             services.act(steps)
         if steps.start or steps.restart or steps.reload or self.journal.left_over:
-            problem = self._illness(self.request.services)
+            problem = self._illness(self.request.services, self.request.health)
             if problem:
                 raise Refused(problem)
         return steps
 
-    def _illness(self, wanted: tuple[services.Service, ...]) -> str:
+    def _illness(self, wanted: tuple[services.Service, ...], probes: Iterable[health.Probe]) -> str:
         """Why the daemons do not serve as they should; empty when they do."""
         ill = services.not_well(wanted, services.read(wanted))
         if not ill and any(service.started for service in wanted):
-            problem = health.wait_until_well(self.request.health)
+            problem = health.wait_until_well(probes)
             ill = [*([problem] if problem else []), *services.not_well(wanted, services.read(wanted))]
         return "\n".join(ill)
 
@@ -221,7 +235,7 @@ class _Transaction:
             services.act(services.Steps(daemon_reload=True))
             loads = {service.name: services.Load(restart=NOW) for service in former}
             services.act(services.decide(former, services.read(former), loads))
-            problem = self._illness(former)
+            problem = self._illness(former, self.answering)
         except services.ServiceError as error:
             problem = str(error)
         if problem:

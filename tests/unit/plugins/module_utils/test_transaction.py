@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import os
+import socket
 import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.valija.mailserver.plugins.module_utils import landing, trees
+from ansible_collections.valija.mailserver.plugins.module_utils import landing, services, trees
 from ansible_collections.valija.mailserver.plugins.module_utils.checking import Refused
 from ansible_collections.valija.mailserver.plugins.module_utils.request import Request, mask, request_of
 from ansible_collections.valija.mailserver.plugins.module_utils.transaction import configure
@@ -127,6 +128,28 @@ def test_a_refused_configuration_is_put_back_whole(host: Host) -> None:
     assert "put back" in str(refused.value) and f"{host.root}/etc/main.cf" in str(refused.value)
     assert host.seen() == before
     assert not host.journal_is_there
+
+
+def test_what_did_not_answer_before_need_not_come_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = services.Unit(load="loaded", active="active", sub="running", file_state="disabled", active_since=1.0)
+    seen = {"daemon": services.Pair(running, running)}
+    starts = iter((services.ServiceError("it does not start"), None, None, None))
+
+    def act(_steps: services.Steps) -> None:
+        if problem := next(starts):
+            raise problem
+
+    monkeypatch.setattr(services, "read", lambda _wanted: seen)
+    monkeypatch.setattr(services, "act", act)
+    monkeypatch.setattr(services, "last_words", lambda *_units: "")
+    daemon = {"name": "daemon", "unit": "daemon.service", "state": "started", "enabled": True}
+    with socket.create_server(("127.0.0.1", 0)) as old, socket.create_server(("127.0.0.1", 0)) as gone:
+        new_port = gone.getsockname()[1]
+        gone.close()
+        health = [{"port": old.getsockname()[1]}, {"port": new_port, "within_seconds": 0.5}]
+        request = host.request("blue", services=[daemon], health=health)
+        with pytest.raises(Refused, match=r"(?s)it does not start.*Running with it again: daemon"):
+            host.configure(request)
 
 
 def test_a_file_refused_on_the_stage_never_lands(host: Host) -> None:
