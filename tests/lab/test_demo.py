@@ -131,9 +131,9 @@ def counts(run: Run) -> dict[str, int]:
 def test_the_first_run_ends_with_all_that_a_person_needs(clone: Clone, first: Run) -> None:
     assert first.code == 0, first.output
     words = " ".join(first.output.split())
-    for service in ("smtp", "imap", "pop3", "http"):
+    for service in ("smtp", "submissions", "submission", "imaps", "pop3s", "http", "https"):
         assert re.search(rf"│ {service} +│ 198\.51\.100\.\d+, 2001:db8:\S+ +│ \d+ ", words), first.output
-    assert re.search(r"Webmail http://198\.51\.100\.\d+/webmail/", words)
+    assert re.search(r"Webmail https://198\.51\.100\.\d+/webmail/", words)
     passwords = json.loads((clone.place.directory / "lab.json").read_text())["passwords"]
     assert set(passwords) == {"alice", "bob"} and set(passwords.values()) <= set(words.split())
     assert counts(first)["passed"] > 50 and counts(first)["failed"] == 0

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -34,6 +35,15 @@ def test_reading_ends_with_the_child_though_a_grandchild_holds_the_pipe() -> Non
     assert time.monotonic() - begun < 10
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT means what it means to a person: whoever started the tests in the background had it ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_passed_on_and_the_child_is_reaped(number: signal.Signals) -> None:
     code = (
