@@ -70,7 +70,7 @@ class LabHost:
         """One line per managed file: kind, owner, group, mode, digest or link target, path. What each lab makes anew is
         left out: /etc/shadow with its salts, the keys and certificates, the addresses that are never banned."""
         return self.sh(
-            f"find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.(before-valija|lmdb|pem)$)' | sort | "
+            f"find {MANAGED} -xdev 2>/dev/null | grep -vE '/(sess_|.*\\.(before-valija|lmdb|pem|key)$)' | sort | "
             "while read -r f; do "
             # Where the link of a unit that is on leads, to the package's file or to ours, systemd does not ask.
             'case $f in *.wants/*) echo "on $f"; continue; esac; '
