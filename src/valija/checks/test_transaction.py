@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -148,6 +149,39 @@ def test_duplicate_recipients(smtp: Smtp, mailbox: Mailbox, host: Any, sender: s
     left = f"postqueue -j | grep -c '\"{queue_id}\"'"
     wait.until(lambda: host.run(left).stdout.strip() == "0", ARRIVAL_SECONDS, _("the message to leave the queue"))
     assert len(mailbox.copies(sent)) == 1
+
+
+@check(
+    "A-70",
+    N_("Commands that may be sent at once are answered in order, however the network cuts them"),
+    mutates=True,
+    clauses=[rfc(2920, "3.1", "3.2")],
+    setting="postfix_main_cf_extra: smtpd_data_restrictions",
+    remedy=APPLY,
+)
+@pytest.mark.parametrize("whole", [True, False], ids=["in one piece", "octet by octet"])
+def test_pipelining(smtp: Smtp, mailbox: Mailbox, sender: str, alice: Account, bob: Account, whole: bool) -> None:
+    first, second = (message.new(sender, alice.address) for _time in range(2))
+    begin = f"MAIL FROM:<{sender}>\r\nRCPT TO:<{alice.address}>\r\nRCPT TO:<{bob.address}>\r\nDATA\r\n".encode()
+    segments = (
+        (begin, (250, 250, 250, 354)),
+        (message.dot_stuffed(first.content) + begin, (250, 250, 250, 250, 354)),
+        (message.dot_stuffed(second.content) + b"QUIT\r\n", (250, 221)),
+    )
+    with smtp() as talk:
+        answered(talk.say_ehlo(), 250)
+        assert talk.sock is not None
+        talk.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for segment, codes in segments:
+            talk.recorder.client_says(segment)
+            for at in range(0, len(segment), len(segment) if whole else 1):
+                talk.sock.sendall(segment[at : None if whole else at + 1])
+            for code in codes:
+                answered(talk.read_reply(), code)
+    for sent in (first, second):
+        for account in (alice, bob):
+            mailbox.is_as_sent(sent, account)
+            assert len(mailbox.copies(sent, account)) == 1
 
 
 @check(
