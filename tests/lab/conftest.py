@@ -77,7 +77,7 @@ class LabHost:
             'if [ -L "$f" ]; then echo "l $(readlink "$f") $f"; '
             'elif [ -d "$f" ]; then echo "d $(stat -c "%U %G %a" "$f") $f"; '
             'elif [ -f "$f" ]; then echo "f $(stat -c "%U %G %a" "$f") '
-            '$(sed /^ignoreip/d "$f" | sha256sum | cut -c1-64) $f"; fi; done'
+            '$(sed -E "/^(ignoreip|never)/d" "$f" | sha256sum | cut -c1-64) $f"; fi; done'
         )
 
     def mark(self) -> None:
